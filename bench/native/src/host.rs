@@ -19,7 +19,7 @@ use daca_runtime::component::{
     ActiveRollout, CompileIn, Compiling, ComponentVersion, Counters, Engine, EngineOptions, Instance,
     InstancePlace, LoadedVersion, Outcome, TrafficSplit,
 };
-use daca_runtime::imports::{ScopeOptions, StateCache, TurnScope};
+use daca_runtime::imports::{KnownState, ScopeOptions, StateCache, TurnScope};
 use daca_runtime::scheduler::GuestScheduler;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -110,8 +110,7 @@ impl Parts {
             calls: self.backend.clone(),
             turn_id: Arc::from("turn"),
             context: CallContext::default(),
-            cache: std::mem::take(&mut actor.cache),
-            nested_commits: Arc::default(),
+            known: KnownState { cache: std::mem::take(&mut actor.cache), ..KnownState::default() },
             migrate_from: None,
             log_rate: None,
         }

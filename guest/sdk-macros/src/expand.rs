@@ -228,7 +228,6 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_said_and_all_of_it_at_once() {
-        let ok = "pub fn ok(&self) -> R {}";
         for (block, messages) in [
             ("fn helper(&self) {}", &["at least one method"][..]),
             ("pub fn two(&self, a: u8, b: u8) -> R {}", &["one payload"]),
@@ -285,6 +284,11 @@ mod tests {
                 assert!(found.contains(message), "{block}: {found}");
             }
         }
+    }
+
+    #[test]
+    fn only_an_impl_block_of_a_plain_type_is_an_agent() {
+        let ok = "pub fn ok(&self) -> R {}";
         assert_eq!(errors(&format!("impl Trait for A {{ {ok} }}")).len(), 1);
         assert_eq!(errors(&format!("impl<T> A<T> {{ {ok} }}")).len(), 1);
         assert!(errors(&format!("impl A {{ {ok} }}")).is_empty());

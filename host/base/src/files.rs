@@ -46,6 +46,13 @@ pub fn no_room(path: &Path, reason: &std::io::Error) -> Option<String> {
     }
 }
 
+/// What to do where the data folder, or something in it, cannot be written.
+pub fn help_with_data(path: &Path, reason: &std::io::Error) -> String {
+    let help = no_room(path, reason);
+    let help = help.as_deref().unwrap_or("make the folder writable for this user");
+    format!("{help}, or name another folder with --data DIR")
+}
+
 /// Reads a regular file, but no more than `most` bytes.
 pub fn read_bounded(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

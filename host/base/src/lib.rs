@@ -2,8 +2,8 @@
 //! of files ([`text`], [`files`]), the clock of all decisions ([`clock`]), the log ([`telemetry`]), long-running tasks
 //! ([`task`]), the waits of retries ([`backoff`]), the codes of errors ([`error_code`]) and how people see errors
 //! ([`explanation`]), and formats of people and of Dapr ([`address`], [`go_duration`]). [`digest`] names bytes, an
-//! [`archive`] shows whether it is whole, [`shares`] divide what all agent types use, and [`memory`] is the budget of what
-//! the process holds.
+//! [`archive`] shows whether it is whole, [`shares`] divide what all agent types use, [`memory`] is the budget of what the
+//! process holds, and [`waiters`] counts those who wait.
 
 pub mod address;
 pub mod archive;
@@ -21,6 +21,7 @@ pub mod shares;
 pub mod task;
 pub mod telemetry;
 pub mod text;
+pub mod waiters;
 
 pub use error_code::ErrorCode;
 pub use explanation::{Explained, Explanation};

@@ -52,7 +52,7 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Failure> {
         match deploy::check_file(&engine, &manifest.deploy, agent) {
             Ok(version) => {
                 let place = format!("{}:{}", path.display(), agent.component.line);
-                let in_vain = deploy::import_warnings(agent, &version.imports);
+                let in_vain = deploy::import_warnings(agent, &version.outline.imports);
                 remarks.extend(in_vain.iter().map(|import| format!("{place}: {}", warning(import))));
                 remarks.extend(body_beyond_memory(&manifest, agent).map(|body| format!("{place}: {body}")));
                 problems.extend(
@@ -143,8 +143,9 @@ fn describe_calls(report: &mut String, manifest: &Manifest) {
 fn describe(report: &mut String, agent: &AgentType, version: &ComponentVersion) {
     let limits = &agent.limits;
     let _ = writeln!(report, "agent type {}", agent.name);
-    let _ = writeln!(report, "  component {} ({} bytes)", agent.component.path.display(), version.bytes);
-    let _ = writeln!(report, "  version   {}", version.digest);
+    let _ =
+        writeln!(report, "  component {} ({} bytes)", agent.component.path.display(), version.outline.bytes);
+    let _ = writeln!(report, "  version   {}", version.outline.digest);
     let _ = writeln!(
         report,
         "  limits    memory {}, running time {:?}, turn time {:?}, queue {}",
@@ -154,8 +155,8 @@ fn describe(report: &mut String, agent: &AgentType, version: &ComponentVersion) 
         let _ = writeln!(report, "  script    evaluated by engine {}", short(&script.engine));
         section(report, "  methods", script.methods.iter().cloned());
     }
-    section(report, "  exports", version.exports.iter().cloned());
-    section(report, "  imports", version.imports.iter().cloned());
+    section(report, "  exports", version.outline.exports.iter().cloned());
+    section(report, "  imports", version.outline.imports.iter().cloned());
     section(report, "  settings", agent.settings.keys().cloned());
     let permissions = agent.permissions.lines();
     if permissions.is_empty() {

@@ -15,7 +15,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use daca_base::archive::{ArchiveError, ArchiveReader, Frame};
-use daca_base::files::{create_private_folder, no_room, open_regular};
+use daca_base::files::{create_private_folder, help_with_data, open_regular};
 use daca_base::{ErrorCode, Explained, Explanation};
 use daca_deploy::VersionsRestore;
 use daca_embedded::{RestoredState, StateRestore};
@@ -73,10 +73,7 @@ impl Explained for Error {
                 (ErrorCode::DataInUse, "wait until it ends, or name another folder with --data DIR")
             }
             Error::Unwritable { path, reason } => {
-                let help = no_room(path, reason);
-                let help = help.as_deref().unwrap_or("make the folder writable for this user");
-                let help = format!("{help}, or name another folder with --data DIR");
-                return Some(Explanation::new(ErrorCode::DataUnwritable, help));
+                return Some(Explanation::new(ErrorCode::DataUnwritable, help_with_data(path, reason)));
             }
         };
         Some(Explanation::new(code, help))

@@ -26,36 +26,25 @@ const FEATURES: &[(&str, &str)] = &[
 
 /// Reports that a document is not checked, and what it means to Dapr.
 pub(super) fn unchecked(api: &str, kind: &str, place: &Location, findings: &mut Findings) {
-    let since = KINDS.iter().find(|(name, _)| *name == kind).map(|(_, since)| *since);
-    match since.filter(|_| api == "dapr.io/v1alpha1") {
-        Some("1.16") => {
-            let help = "no action is needed: only Component and Subscription of dapr.io are checked";
-            findings.note(
-                ErrorCode::ComponentsKindUnknown,
-                place,
-                format!("{kind} ({api}) is not checked"),
-                help,
-            );
-        }
-        Some(since) => {
-            let message = format!("{kind} ({api}) is not checked; Dapr supports it from {since} on");
-            let help = format!("no action is needed if the sidecar is Dapr {since} or newer");
-            findings.note(ErrorCode::ComponentsKindUnknown, place, message, help);
-        }
-        None if api.starts_with("dapr.io/") => {
-            let message = format!("Dapr (1.16 to 1.18) has no {kind} of apiVersion {api:?}, and ignores it");
-            findings.warning(ErrorCode::ComponentsKindUnknown, place, message, "correct kind and apiVersion");
-        }
-        None => {
-            let help = "no action is needed: only Component and Subscription of dapr.io are checked";
-            findings.note(
-                ErrorCode::ComponentsKindUnknown,
-                place,
-                format!("{kind} ({api}) is not checked"),
-                help,
-            );
-        }
+    let is_known = api == "dapr.io/v1alpha1";
+    let since = KINDS.iter().find(|(name, _)| is_known && *name == kind).map(|(_, since)| *since);
+    if since.is_none() && api.starts_with("dapr.io/") {
+        let message = format!("Dapr (1.16 to 1.18) has no {kind} of apiVersion {api:?}, and ignores it");
+        findings.warning(ErrorCode::ComponentsKindUnknown, place, message, "correct kind and apiVersion");
+        return;
     }
+    let message = format!("{kind} ({api}) is not checked");
+    let (message, help) = match since {
+        None | Some("1.16") => {
+            let help = "no action is needed: only Component and Subscription of dapr.io are checked";
+            (message, help.to_owned())
+        }
+        Some(since) => (
+            format!("{message}; Dapr supports it from {since} on"),
+            format!("no action is needed if the sidecar is Dapr {since} or newer"),
+        ),
+    };
+    findings.note(ErrorCode::ComponentsKindUnknown, place, message, help);
 }
 
 /// Reports features of a Configuration that no line of Dapr has: Dapr ignores them silently.

@@ -68,7 +68,7 @@ impl Preparation {
         let version = self.load(agent, name, wasm, signature).await?;
         actors.try_version(agent, &version).await.map_err(into_error)?;
         let label = label_for(actors, agent, &version, label).await?;
-        let warnings = import_warnings(agent, &version.imports);
+        let warnings = import_warnings(agent, &version.outline.imports);
         log_warnings(&agent.name, &warnings);
         Ok(Prepared { version, label, warnings })
     }

@@ -145,12 +145,12 @@ impl Loader {
         let name = self.agent.component.path.display().to_string();
         let stored = Stored { wasm: file.wasm.clone(), signature: file.signature.clone() };
         let version = self.load(&name, stored.clone()).await?;
-        log_warnings(&self.agent.name, &import_warnings(&self.agent, &version.imports));
+        log_warnings(&self.agent.name, &import_warnings(&self.agent, &version.outline.imports));
         self.folder.store(&file.digest, stored).await?;
         let origin = Origin { source: Source::Manifest, initiated_by: name };
         let metadata = VersionMetadata {
             label: version.short_digest().to_owned(),
-            bytes: version.bytes,
+            bytes: version.outline.bytes,
             deployed_at: now(),
             source: origin.source.into(),
             initiated_by: origin.initiated_by.clone(),
@@ -237,7 +237,7 @@ impl Loader {
             "agent type {}: component {}, {} bytes, version {}",
             self.agent.name,
             self.agent.component.path.display(),
-            version.bytes,
+            version.outline.bytes,
             version.short_digest()
         );
     }
@@ -270,7 +270,7 @@ async fn read_others(shared: &SharedType) -> Result<Option<(Record, Stored)>, Sh
 }
 
 fn loaded(record: &Record, version: Arc<ComponentVersion>) -> Arc<LoadedVersion> {
-    let label = record.label(&version.digest).into();
+    let label = record.label(&version.outline.digest).into();
     Arc::new(LoadedVersion { version, label, counters: Arc::default() })
 }
 

@@ -13,7 +13,7 @@ use redb::{Database, StorageBackend};
 use super::file_format::{self, FORMAT};
 use super::state_file::StateFile;
 use super::transaction::{EXPIRIES, STATE, USAGE, WAKEUPS};
-use daca_base::files::no_room;
+use daca_base::files::help_with_data;
 use daca_base::{ErrorCode, Explained, Explanation, panics};
 use daca_model::backend::Error;
 
@@ -99,10 +99,7 @@ impl Explained for OpenError {
                 "wait for the restore; if none runs, restore again into this folder, which replaces the unfinished one",
             ),
             OpenError::Unwritable { path, reason } => {
-                let help = no_room(path, reason);
-                let help = help.as_deref().unwrap_or("make the folder writable for this user");
-                let help = format!("{help}, or name another folder with --data DIR");
-                return Some(Explanation::new(ErrorCode::DataUnwritable, help));
+                return Some(Explanation::new(ErrorCode::DataUnwritable, help_with_data(path, reason)));
             }
             OpenError::NotAFile { .. } => (
                 ErrorCode::DataUnwritable,

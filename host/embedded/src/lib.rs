@@ -323,9 +323,9 @@ impl Backend for Embedded {
 fn quota_of(agent: &AgentType) -> Quota {
     Quota {
         actor_bytes: agent.limits.state_total.as_u64(),
-        type_bytes: agent.storage.map_or(u64::MAX, |storage| storage.as_u64()),
+        type_bytes: agent.share.storage.map_or(u64::MAX, |storage| storage.as_u64()),
         registrations: agent.limits.registrations,
-        weight: agent.weight,
+        weight: agent.share.weight,
     }
 }
 

@@ -22,7 +22,7 @@ const MAX_NESTED: u32 = 32;
 /// The largest weight: with more, a type of weight 1 would wait for seconds.
 const MAX_WEIGHT: u32 = 1_000;
 
-/// An agent type, as the manifest describes it.
+/// An agent type, as the manifest describes it: a field for each part of its table `[agents.TYPE]`.
 #[derive(Debug)]
 pub struct AgentType {
     /// The actor type that Dapr knows, such as `ChatAgent`.
@@ -31,10 +31,8 @@ pub struct AgentType {
     pub component: NamedFile,
     /// An actor that was not called for this time is deactivated.
     pub idle_timeout: Duration,
-    /// Its share of what the types divide among them, such as processor time: 1 to 1,000.
-    pub weight: u32,
-    /// The bytes that all its actors may have on disk together (embedded backend). `None` is no bound.
-    pub storage: Option<ByteSize>,
+    /// What all its actors have together.
+    pub share: AgentShare,
     /// The settings that `wasi:config/store` returns, and no others.
     pub settings: BTreeMap<String, String>,
     /// The rules for calls of its actors.
@@ -57,6 +55,15 @@ impl AgentType {
     pub fn takes_events_of(&self, pubsub: &str, topic: &str) -> bool {
         self.subscribed.iter().any(|(own_pubsub, own_topic)| own_pubsub == pubsub && own_topic == topic)
     }
+}
+
+/// What all actors of a type may have of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AgentShare {
+    /// The share of what the types divide among them, such as processor time: 1 to 1,000.
+    pub weight: u32,
+    /// The bytes on disk (embedded backend). `None` is no bound.
+    pub storage: Option<ByteSize>,
 }
 
 /// A file that the manifest names.
@@ -112,8 +119,7 @@ pub(super) fn build(
     AgentType {
         component: NamedFile { path: folder.join(agent.component.into_inner()), line },
         idle_timeout: agent.idle_timeout,
-        weight: agent.weight,
-        storage: agent.storage,
+        share: AgentShare { weight: agent.weight, storage: agent.storage },
         settings: agent.settings,
         calls: CallRules {
             reentrancy: reentrancy(&name, agent.reentrancy, problems),

@@ -1,4 +1,5 @@
-//! The manifest as written: one struct for each table, with the defaults.
+//! The manifest as written, with the defaults: one struct for each table, and one field for each key, however many they
+//! are.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

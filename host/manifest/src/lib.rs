@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use agent::{AgentType, CallRules, NamedFile, Reentrancy};
+pub use agent::{AgentShare, AgentType, CallRules, NamedFile, Reentrancy};
 pub use deploy::{CompileLimits, DeployRules, DevBuild};
 pub use effects::{EffectOrder, EffectRules};
 pub use file::Deduplicate;
@@ -71,7 +71,7 @@ pub struct Manifest {
 impl Manifest {
     /// The weights by which the agent types share what the host has.
     pub fn weights(&self) -> Weights {
-        self.agents.values().map(|agent| (agent.name.clone(), agent.weight)).collect()
+        self.agents.values().map(|agent| (agent.name.clone(), agent.share.weight)).collect()
     }
 }
 

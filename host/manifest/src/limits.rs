@@ -1,4 +1,5 @@
-//! Limits: the settings of a manifest, their defaults, and their valid ranges.
+//! Limits: the settings of a manifest, their defaults, and their valid ranges. The structs are the tables of the file, with
+//! a field for each key, however many they are.
 
 use std::time::Duration;
 

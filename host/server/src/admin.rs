@@ -16,6 +16,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 
 use super::AdminToken;
 use super::admin_state::{AdminState, DEFAULT_LIMIT};
@@ -27,11 +28,21 @@ use daca_model::backend::{ActorCall, Readiness};
 use daca_model::{CallContext, CallError, HostPhase};
 use daca_runtime::actor::{AgentLoad, AgentRuntime, AgentStatistics};
 
+/// The rules of the port.
+pub struct AdminOptions {
+    /// The maximum size of a body in bytes.
+    pub max_body: usize,
+    /// The token that requests must carry, if any.
+    pub token: Option<AdminToken>,
+    /// Cancelled when the port is about to close.
+    pub stopping: CancellationToken,
+}
+
 /// Creates the router.
-pub fn router(state: AdminState) -> Router {
-    let (max_body, token) = (state.max_body, state.token.clone());
-    let logs = super::logs::router(state.log.recent.clone(), state.actors.clone(), state.stopping.clone());
-    let backup = super::backup::router(state.actors.clone(), state.deployer.clone(), state.stopping.clone());
+pub fn router(state: AdminState, options: AdminOptions) -> Router {
+    let AdminOptions { max_body, token, stopping } = options;
+    let logs = super::logs::router(state.log.recent.clone(), state.actors.clone(), stopping.clone());
+    let backup = super::backup::router(state.actors.clone(), state.deployer.clone(), stopping);
     Router::new()
         .route("/", get(index))
         .route("/openapi.json", get(openapi))

@@ -8,14 +8,13 @@ use daca_model::Lifecycle;
 use daca_model::backend::Outbox;
 use daca_routing::CallRouter;
 use daca_runtime::actor::Actors;
-use tokio_util::sync::CancellationToken;
 
-use super::{AdminToken, HostSeal};
+use super::HostSeal;
 
 /// The maximum number of activations, effects or log lines in one answer, unless `?limit=` overrides it.
 pub(super) const DEFAULT_LIMIT: usize = 1_000;
 
-/// The state of the operator's port.
+/// The state of the operator's port, for its requests.
 #[derive(Clone)]
 pub struct AdminState {
     /// All actors of the host.
@@ -32,12 +31,6 @@ pub struct AdminState {
     pub lifecycle: Lifecycle,
     /// The backend's name.
     pub backend: &'static str,
-    /// The maximum size of a body in bytes.
-    pub max_body: usize,
-    /// The token that requests must carry, if any.
-    pub token: Option<AdminToken>,
     /// The log.
     pub log: Log,
-    /// Cancelled when the port is about to close.
-    pub stopping: CancellationToken,
 }

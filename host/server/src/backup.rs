@@ -27,6 +27,7 @@ use super::deploy::Refused;
 use daca_base::ErrorCode;
 use daca_base::archive::ArchiveWriter;
 use daca_deploy::{BackupPlan, Deployer};
+use daca_model::CallError;
 use daca_model::admin::LEFT_OUT_HEADER;
 use daca_model::backup::StateSnapshot;
 use daca_runtime::actor::Actors;
@@ -94,10 +95,7 @@ async fn backup(State(state): State<BackupState>) -> Result<Response, Refused> {
 async fn plan(deployer: Deployer) -> Result<BackupPlan, Refused> {
     match tokio::task::spawn_blocking(move || deployer.plan_backup()).await {
         Ok(plan) => Ok(plan?),
-        Err(_panicked) => {
-            let detail = "The host failed unexpectedly. Its log has the details.";
-            Err(HttpError::new(ErrorCode::Internal, detail).into())
-        }
+        Err(_panicked) => Err(HttpError::from(CallError::Internal).into()),
     }
 }
 

@@ -18,6 +18,7 @@ use super::versions;
 use daca_base::ErrorCode;
 use daca_deploy as deploy;
 use daca_deploy::{Deployed, Origin, Source};
+use daca_model::CallError;
 use daca_model::admin::{
     ChangeAnswer, INITIATOR_HEADER, MAX_INITIATOR, PinRequest, RollbackRequest, VersionRequest, Versions,
 };
@@ -97,10 +98,7 @@ pub(super) async fn finish(
 ) -> Result<Json<ChangeAnswer>, Refused> {
     match tokio::spawn(change).await {
         Ok(result) => Ok(Json(versions::change(result?))),
-        Err(_panicked) => {
-            let detail = "The host failed unexpectedly. Its log has the details.";
-            Err(HttpError::new(ErrorCode::Internal, detail).into())
-        }
+        Err(_panicked) => Err(HttpError::from(CallError::Internal).into()),
     }
 }
 

@@ -53,7 +53,7 @@ mod unreadable;
 mod upload;
 mod versions;
 
-pub use admin::router as admin_router;
+pub use admin::{AdminOptions, router as admin_router};
 pub use admin_state::AdminState;
 pub use answer::call_status;
 pub use app::{AppOptions, AppRouter, SidecarSide, router as app_router};

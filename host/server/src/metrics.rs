@@ -4,6 +4,7 @@
 //! many as in the manifest, and what they share ([`shares`]).
 
 mod by_agent_type;
+mod labelled;
 mod shares;
 
 use std::fmt;

@@ -52,11 +52,8 @@ pub(super) struct AnswerTooSlow;
 pub(super) struct Socket {
     stream: TcpStream,
     connection: Arc<Connection>,
-    /// The bytes of the current head, and the number of requests before it.
-    head: usize,
-    requests: u64,
+    head: HeadProgress,
     large_heads: PollSemaphore,
-    head_time: HeadTime,
     filter: HeadFilter,
     /// Bytes that were read and filtered, and that did not fit into hyper's buffer.
     filtered: Bytes,
@@ -67,21 +64,33 @@ pub(super) struct Socket {
     write_time: WriteTime,
 }
 
-/// The time for the head of a request.
-struct HeadTime {
+/// The bytes and the time of the head of a request.
+struct HeadProgress {
+    bytes: usize,
+    /// The number of requests before it.
+    requests: u64,
     timeout: Duration,
     /// When the first byte of the current head arrived.
     began: Option<Instant>,
     alarm: Pin<Box<Sleep>>,
 }
 
-impl HeadTime {
-    fn new(timeout: Duration) -> HeadTime {
-        HeadTime { timeout, began: None, alarm: Box::pin(tokio::time::sleep(timeout)) }
+impl HeadProgress {
+    fn new(timeout: Duration) -> HeadProgress {
+        let alarm = Box::pin(tokio::time::sleep(timeout));
+        HeadProgress { bytes: 0, requests: 0, timeout, began: None, alarm }
+    }
+
+    /// Begins anew if there was another request in between.
+    fn follows(&mut self, requests: u64) {
+        if self.requests != requests {
+            (self.requests, self.bytes, self.began) = (requests, 0, None);
+        }
     }
 
     /// Notes bytes of a head.
-    fn arrived(&mut self) {
+    fn arrived(&mut self, bytes: usize) {
+        self.bytes += bytes;
         if self.began.is_none() {
             let now = Instant::now();
             self.began = Some(now);
@@ -150,10 +159,8 @@ impl Socket {
         Socket {
             stream,
             connection,
-            head: 0,
-            requests: 0,
+            head: HeadProgress::new(head_timeout),
             large_heads,
-            head_time: HeadTime::new(head_timeout),
             filter: HeadFilter::new(Bounds::of(lines)),
             filtered: Bytes::new(),
             instead: None,
@@ -196,8 +203,7 @@ impl Socket {
     fn read_head(&mut self, read: &[u8]) {
         let reads = self.connection.activity.reads_head().then(|| self.connection.activity.requests());
         if reads.is_some() {
-            self.head += read.len();
-            self.head_time.arrived();
+            self.head.arrived(read.len());
         }
         let mut filtered = Vec::with_capacity(read.len());
         self.filter.pass(read, reads, &mut filtered);
@@ -230,11 +236,8 @@ impl Socket {
 
     /// Waits until the next bytes of a head may be read.
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let requests = self.connection.activity.requests();
-        if self.requests != requests {
-            (self.requests, self.head, self.head_time.began) = (requests, 0, None);
-        }
-        if self.head >= SMALL_HEAD && self.place().is_none() {
+        self.head.follows(self.connection.activity.requests());
+        if self.head.bytes >= SMALL_HEAD && self.place().is_none() {
             let place = ready!(self.large_heads.poll_acquire(context));
             *self.place() = place;
         }
@@ -255,7 +258,7 @@ impl AsyncRead for Socket {
         let socket = self.get_mut();
         let polled = socket.poll_bytes(context, buffer);
         if polled.is_pending() {
-            ready!(socket.head_time.poll_late(&socket.connection.activity, context));
+            ready!(socket.head.poll_late(&socket.connection.activity, context));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         polled

@@ -54,7 +54,7 @@ fn types(state: &AdminState, pools: &[SharedPool]) -> Vec<TopType> {
         let Measured { processor_ms, memory } = measured(state, name);
         TopType {
             agent_type: name.to_string(),
-            weight: runtime.agent.weight,
+            weight: runtime.agent.share.weight,
             processor_ms,
             memory,
             turns: statistics.counted.turns,

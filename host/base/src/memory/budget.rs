@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use super::account::{AccountId, MemoryAccount, MemoryKind};
 use super::reservation::Reservation;
-use super::shared::{Reclaim, Shared};
+use super::shared::{ProcessSize, Reclaim, Shared};
 
 /// A cheap handle to the budget.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ impl MemoryBudget {
 
     /// The resident size when it was last measured.
     pub fn resident(&self) -> u64 {
-        self.shared.resident.load(Ordering::Relaxed)
+        self.shared.process.resident.load(Ordering::Relaxed)
     }
 
     /// Idle things that were given up, and requests that were refused.
@@ -81,15 +81,15 @@ impl MemoryBudget {
 
     /// Returns the bytes by which the budget is exceeded.
     pub fn excess(&self) -> u64 {
-        let Shared { limit, used, rest, .. } = &*self.shared;
+        let Shared { limit, used, process: ProcessSize { rest, .. }, .. } = &*self.shared;
         used.load(Ordering::Relaxed).saturating_add(rest.load(Ordering::Relaxed)).saturating_sub(*limit)
     }
 
     /// Notes the resident size of the process.
     pub fn measured(&self, resident: u64) {
         let shared = &*self.shared;
-        shared.resident.store(resident, Ordering::Relaxed);
-        shared.rest.store(resident.saturating_sub(self.reserved()), Ordering::Relaxed);
+        shared.process.resident.store(resident, Ordering::Relaxed);
+        shared.process.rest.store(resident.saturating_sub(self.reserved()), Ordering::Relaxed);
         shared.freed();
     }
 

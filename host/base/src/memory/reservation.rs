@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::account::{AccountId, MemoryKind};
@@ -101,7 +100,7 @@ impl Reservation {
 
     async fn wait_in_line(&mut self, shared: &Shared, more: u64) {
         let line = shared.line(self.account.kind);
-        let _waiting = Waiting::begin(&line.waiting);
+        let _waiting = line.waiters.begin();
         // It is never closed.
         let _first = line.turnstile.acquire().await;
         while !self.try_grow(more) {
@@ -149,21 +148,5 @@ impl fmt::Debug for Reservation {
             .field("kind", &self.account.kind)
             .field("bytes", &self.bytes)
             .finish_non_exhaustive()
-    }
-}
-
-/// Counts a waiter while it waits, even if its future is dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn begin(counter: &'a AtomicUsize) -> Waiting<'a> {
-        counter.fetch_add(1, Ordering::Relaxed);
-        Waiting(counter)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,12 +1,13 @@
 //! What all handles to a budget and all reservations share.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::sync::{Notify, Semaphore};
 
 use super::account::{Account, AccountId, MemoryKind};
+use crate::waiters::Waiters;
 
 /// The most idle things that are given up for one request.
 const MAX_RECLAIMED: usize = 1_024;
@@ -28,10 +29,7 @@ pub(super) struct Shared {
     pub(super) limit: u64,
     /// The sum of all accounts.
     pub(super) used: AtomicU64,
-    /// What the process had beyond them when it was measured.
-    pub(super) rest: AtomicU64,
-    /// The resident size then.
-    pub(super) resident: AtomicU64,
+    pub(super) process: ProcessSize,
     /// The first one is the host's own, the others are those of the agent types.
     pub(super) accounts: Vec<Account>,
     pub(super) names: BTreeMap<Arc<str>, u32>,
@@ -43,17 +41,25 @@ pub(super) struct Shared {
     pub(super) refused: AtomicU64,
 }
 
+/// The process when it was last measured.
+#[derive(Debug, Default)]
+pub(super) struct ProcessSize {
+    pub(super) resident: AtomicU64,
+    /// What it had beyond the sum of all accounts.
+    pub(super) rest: AtomicU64,
+}
+
 /// Those who wait, in the order of their arrival. Only the first one looks for memory.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) turnstile: Semaphore,
     pub(super) freed: Notify,
-    pub(super) waiting: AtomicUsize,
+    pub(super) waiters: Waiters,
 }
 
 impl Default for Line {
     fn default() -> Line {
-        Line { turnstile: Semaphore::new(1), freed: Notify::new(), waiting: AtomicUsize::new(0) }
+        Line { turnstile: Semaphore::new(1), freed: Notify::new(), waiters: Waiters::default() }
     }
 }
 
@@ -66,8 +72,7 @@ impl Shared {
         Shared {
             limit,
             used: AtomicU64::new(0),
-            rest: AtomicU64::new(0),
-            resident: AtomicU64::new(0),
+            process: ProcessSize::default(),
             accounts: (0..=most).map(|_| Account::default()).collect(),
             names,
             reclaim: OnceLock::new(),
@@ -80,7 +85,7 @@ impl Shared {
 
     /// The sum up to which reservations of this kind may go.
     fn ceiling(&self, kind: MemoryKind) -> u64 {
-        let rest = self.rest.load(Ordering::Relaxed).min(self.limit - self.limit / LEAST_PART);
+        let rest = self.process.rest.load(Ordering::Relaxed).min(self.limit - self.limit / LEAST_PART);
         // A new instance takes a place that an old one has left warm.
         let warm = match kind {
             MemoryKind::Instances => self.accounts.first().map(|host| host.of(MemoryKind::WarmSlots)),
@@ -171,13 +176,13 @@ impl Shared {
     /// Returns `true` if a turn waits: a body must not take what it waits for.
     pub(super) fn is_for_turns(&self) -> bool {
         let [turns, _] = &self.lines;
-        turns.waiting.load(Ordering::Relaxed) > 0
+        turns.waiters.any()
     }
 
     /// Wakes those who wait first.
     pub(super) fn freed(&self) {
         for line in &self.lines {
-            if line.waiting.load(Ordering::Relaxed) > 0 {
+            if line.waiters.any() {
                 line.freed.notify_one();
             }
         }

@@ -3,8 +3,9 @@
 //! A type may use what the others leave unused, but never all of a pool: a part of it is divided among the types in
 //! advance, by their weights ([`ledger`]). When a pool is wanted, a type with less than its share comes before one with
 //! more. [`SharedPool`] lends permits, [`SharedRate`] counts what is used up in each second, and [`HeldBack`] says why a
-//! type gets no more.
+//! type gets no more. What all types get in the end, and only the order is at stake, waits in a [`fair_queue`].
 
+pub mod fair_queue;
 mod held_back;
 mod ledger;
 mod pool;

@@ -61,7 +61,7 @@ impl Ports {
                 }),
             },
         });
-        let admin = server::admin_router(AdminState {
+        let state = AdminState {
             actors: core.actors.clone(),
             router: core.router.clone(),
             seal,
@@ -69,11 +69,11 @@ impl Ports {
             outbox: core.outbox.clone(),
             lifecycle,
             backend: options.backend.name(),
-            max_body,
-            token: options.admin_token.as_ref().map(|token| AdminToken::new(token.expose_secret())),
             log: options.log.clone(),
-            stopping: stop_admin.clone(),
-        });
+        };
+        let token = options.admin_token.as_ref().map(|token| AdminToken::new(token.expose_secret()));
+        let rules = server::AdminOptions { max_body, token, stopping: stop_admin.clone() };
+        let admin = server::admin_router(state, rules);
         let behind_sidecar = options.backend.is_sidecar();
         let shares = descriptors::shares(&manifest.host, behind_sidecar);
         let memory = core.actors.memory().clone();

@@ -45,7 +45,7 @@ pub(crate) trait VersionRuntime: Clone + Send + Sync + 'static {
 
 impl Version for ComponentVersion {
     fn digest(&self) -> &str {
-        &self.digest
+        &self.outline.digest
     }
 
     fn has_migration(&self) -> bool {

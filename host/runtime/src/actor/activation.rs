@@ -116,7 +116,7 @@ impl Activation {
     fn start(self: &Arc<Self>, services: &Arc<Services>, mut inner: MutexGuard<'_, Inner>) {
         inner.phase = Phase::Running(Running::default());
         if let Some(number) = inner.idle_number.take()
-            && let Some(idle) = services.idle_of(&self.agent)
+            && let Some(idle) = services.active.idle_of(&self.agent)
         {
             idle.remove(number);
         }
@@ -215,7 +215,7 @@ impl Activation {
         // The host's reminder keeps an actor active whose effects wait, maybe for a day; its instance need not wait.
         let is_unused = now.duration_since(inner.used) > self.agent.agent.idle_timeout;
         let unused = if is_unused { inner.warm.instance.take() } else { None };
-        inner.idle_number = services.idle_of(&self.agent).map(|idle| idle.push(self, now));
+        inner.idle_number = services.active.idle_of(&self.agent).map(|idle| idle.push(self, now));
         let cached = inner.warm.cache.bytes();
         inner.cached.set(cached);
         inner.idle_entries = services.live.idle.idle(self, inner.warm.instance.as_ref(), cached);
@@ -236,7 +236,7 @@ impl Activation {
         if inner.queue.is_empty() {
             inner.phase = Phase::Closed;
             drop(inner);
-            services.forget(self);
+            services.active.forget(self);
         }
     }
 }

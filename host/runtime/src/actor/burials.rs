@@ -5,36 +5,21 @@ use daca_base::ErrorCode;
 use daca_base::telemetry::printable;
 use daca_model::backend::FiredWakeup;
 use daca_model::{ActorAddress, CallContext};
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
 
 use super::effect_log;
 use super::table::Actors;
-
-/// The number of actors whose given-up effects become dead letters at the same time.
-const CONCURRENT_BURIALS: usize = 16;
 
 impl Actors {
     /// Makes dead letters of effects that were given up, in turns of the host, and tells their agents. Runs until it is
     /// dropped. An actor that is not active here any more is left to the host's reminder.
     pub async fn run_burials(&self) {
-        tokio::join!(self.run_given_up(), self.run_tellings());
-    }
-
-    async fn run_given_up(&self) {
-        let mut burials = FuturesUnordered::new();
-        loop {
-            tokio::select! {
-                actor = self.services.deliveries.next_given_up(), if burials.len() < CONCURRENT_BURIALS => {
-                    burials.push(self.bury(actor));
-                }
-                Some(()) = burials.next() => self.services.deliveries.burial_ended(),
-            }
-        }
+        let burials = self.services.effects.deliveries.burials().run(|actor| self.bury(actor));
+        let tellings = self.services.effects.untold.run(|actor| self.tell(actor));
+        tokio::join!(burials, tellings);
     }
 
     async fn bury(&self, actor: ActorAddress) {
-        if !self.services.active().contains_key(&actor) {
+        if !self.services.active.lock().contains_key(&actor) {
             return;
         }
         let fired = FiredWakeup { key: effect_log::reminder(), token: 0 };

@@ -11,8 +11,8 @@ mod new_lanes;
 mod policy;
 mod shared;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use daca_base::shares::{HeldBack, SharePermit, SharedPool};
@@ -25,9 +25,10 @@ use self::lane::{Lane, WaitingEffect};
 use self::logs::Outgoing;
 pub(super) use self::new_lanes::NewLanes;
 pub use self::policy::{DeliveryOptions, RetryPolicy};
-use self::shared::{Backlogs, Shared};
+use self::shared::{Backlogs, Drain, HostParts, Pools, Shared};
 use super::ActorAddress;
 use super::effect_log::{self, DeadLetter, LoggedEffect, Staged, StoredLog};
+use super::work_queue::WorkQueue;
 use daca_base::memory::MemoryBudget;
 use daca_base::task::lasting;
 use daca_model::backend::{Backend, Effect, Error, Outbox, TurnCommit};
@@ -67,46 +68,42 @@ impl Drop for LogClaim {
 impl Deliveries {
     /// Starts without waiting effects.
     pub fn new(backend: Arc<dyn Backend>, outbox: Arc<Outbox>, options: DeliveryOptions) -> Deliveries {
-        let pool = |name, capacity| SharedPool::new(name, capacity, &options.weights);
         let shared = Shared {
-            pending: pool("pending effects", options.max_pending),
-            pending_bytes: pool("bytes of pending effects", options.max_pending_bytes),
+            pools: Pools::new(&options),
             backlogs: Backlogs::new(&options.weights),
-            in_doubt: pool("KiB of commits in doubt", options.max_pending_bytes / 1024),
             backend,
             outbox,
             options,
             logs: Mutex::default(),
             settled: Notify::new(),
-            hurry: Notify::new(),
-            is_draining: AtomicBool::new(false),
-            has_given_up: Notify::new(),
-            memory: OnceLock::new(),
-            turns: OnceLock::new(),
+            drain: Drain::default(),
+            burials: WorkQueue::default(),
+            host: HostParts::default(),
         };
         Deliveries { shared: Arc::new(shared) }
     }
 
     /// Effects that wait from now on count against this budget.
     pub(super) fn count_in(&self, memory: &MemoryBudget) {
-        self.shared.memory.set(memory.clone()).ok(); // another one may be there
+        self.shared.host.memory.set(memory.clone()).ok(); // another one may be there
     }
 
     /// Effects lead to turns that need a place there.
     pub(super) fn lead_to(&self, turns: &SharedPool) {
-        self.shared.turns.set(turns.clone()).ok(); // another one may be there
+        self.shared.host.turns.set(turns.clone()).ok(); // another one may be there
     }
 
     /// The number of effects that wait for delivery.
     pub fn pending(&self) -> usize {
-        self.shared.pending.used()
+        self.shared.pools.pending.used()
     }
 
     /// Refuses if more effects wait than `times` the bounds allow this type. Its calls are then refused until the backlog
     /// is shorter.
     pub(super) fn check(&self, agent_type: &str, times: usize) -> Result<(), HeldBack> {
-        self.shared.pending.check(agent_type, times)?;
-        self.shared.pending_bytes.check(agent_type, times)
+        let Pools { pending, pending_bytes, .. } = &self.shared.pools;
+        pending.check(agent_type, times)?;
+        pending_bytes.check(agent_type, times)
     }
 
     /// Delays the caller of a type, for a moment at most, while many of its effects wait for delivery. A caller that is
@@ -132,13 +129,14 @@ impl Deliveries {
     pub(super) fn room_for_in_doubt(&self, actor: &ActorAddress, bytes: usize) -> Option<SharePermit> {
         let kibibytes = bytes / 1024 + 1;
         // More than there can be would count as all of it.
-        let fits = kibibytes <= self.shared.in_doubt.capacity();
-        fits.then(|| self.shared.in_doubt.try_now(&actor.agent_type, kibibytes)).flatten()
+        let in_doubt = &self.shared.pools.in_doubt;
+        let fits = kibibytes <= in_doubt.capacity();
+        fits.then(|| in_doubt.try_now(&actor.agent_type, kibibytes)).flatten()
     }
 
     /// What the types share.
     pub(super) fn pools(&self) -> [SharedPool; 3] {
-        let Shared { pending, pending_bytes, in_doubt, .. } = &*self.shared;
+        let Pools { pending, pending_bytes, in_doubt } = &self.shared.pools;
         [pending.clone(), pending_bytes.clone(), in_doubt.clone()]
     }
 
@@ -204,28 +202,9 @@ impl Deliveries {
         logs.outgoing.get(actor).map(|outgoing| outgoing.log.given_up()).unwrap_or_default()
     }
 
-    /// The next actor with effects that were given up: they are to become dead letters, in a turn of the host. Waits
-    /// until there is one.
-    pub(super) async fn next_given_up(&self) -> ActorAddress {
-        loop {
-            let changed = self.shared.has_given_up.notified();
-            if let Some(actor) = self.shared.lock().take_given_up() {
-                return actor;
-            }
-            changed.await;
-        }
-    }
-
-    /// The turn for an actor of [`Deliveries::next_given_up`] has ended.
-    pub(super) fn burial_ended(&self) {
-        let mut logs = self.shared.lock();
-        logs.burying = logs.burying.saturating_sub(1);
-    }
-
-    /// Returns `true` while effects that were given up are being made dead letters.
-    pub(super) fn has_burials(&self) -> bool {
-        let logs = self.shared.lock();
-        logs.burying > 0 || !logs.given_up.is_empty()
+    /// The actors with effects that were given up: they are to become dead letters, in a turn of the host.
+    pub(super) fn burials(&self) -> &WorkQueue {
+        &self.shared.burials
     }
 
     /// The number of lanes: actors and targets with effects that are being delivered or wait for another try.
@@ -269,7 +248,7 @@ impl Deliveries {
         let policy = self.shared.options.of_actor(actor);
         let clock = self.shared.backend.clock();
         let (now, monotonic) = (clock.unix_ms(), clock.monotonic());
-        let Shared { pending, pending_bytes, .. } = &*self.shared;
+        let Pools { pending, pending_bytes, .. } = &self.shared.pools;
         let agent_type = &*actor.agent_type;
         let waiting = effects.iter().map(|logged| WaitingEffect {
             id: *logged.number.get_or_init(|| self.shared.outbox.add(actor, &logged.effect)),

@@ -10,7 +10,7 @@ use daca_model::backend::{self, EffectScan, FiredWakeup};
 
 use super::effect_log;
 use super::recent_calls::CallKey;
-use super::services::Services;
+use super::services::EffectServices;
 use super::work::Work;
 use super::{ActorAddress, Actors, CallContext, CallError};
 
@@ -57,9 +57,9 @@ impl Actors {
             Some(agent_type) => vec![agent_type],
             None => self.runtimes().keys().cloned().collect(),
         };
-        let (mut actors, left_out) = self.services.dead_letters.read(&agent_types).await?;
-        let waiting = self.services.deliveries.waiting_actors().into_iter();
-        let waiting = waiting.chain(self.services.late_effects.read().await?);
+        let (mut actors, left_out) = self.services.effects.dead_letters.read(&agent_types).await?;
+        let waiting = self.services.effects.deliveries.waiting_actors().into_iter();
+        let waiting = waiting.chain(self.services.effects.late.read().await?);
         actors.extend(waiting.filter(|actor| agent_types.contains(&actor.agent_type)));
         let is_behind = |actor: &ActorAddress| after.as_ref().is_none_or(|after| actor > after);
         let mut rest = actors.into_iter().filter(is_behind);
@@ -70,18 +70,18 @@ impl Actors {
 
     /// The number of effects of each agent type that were given up on this host and are no dead letters yet.
     pub fn effects_given_up(&self) -> BTreeMap<Arc<str>, usize> {
-        self.services.deliveries.unburied_by_type()
+        self.services.effects.deliveries.unburied_by_type()
     }
 
     /// The changes of the index of dead letters that were dropped because too many waited for the store.
     pub fn dropped_index_changes(&self) -> u64 {
-        self.services.dead_letters.dropped()
+        self.services.effects.dead_letters.dropped()
     }
 
     /// Tells the other hosts which actors have dead letters and late effects, if there are others. Runs until it is
     /// dropped.
     pub async fn run_effect_index(&self) {
-        let Services { dead_letters, late_effects, deliveries, .. } = &*self.services;
-        tokio::join!(dead_letters.run(), late_effects.run(deliveries));
+        let EffectServices { dead_letters, late, deliveries, .. } = &self.services.effects;
+        tokio::join!(dead_letters.run(), late.run(deliveries));
     }
 }

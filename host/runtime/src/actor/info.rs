@@ -37,7 +37,7 @@ impl Actors {
     /// Up to `limit` active actors, by type and id.
     pub fn list(&self, limit: usize) -> Vec<ActivationInfo> {
         let now = Instant::now();
-        let mut active = self.services.active().values().cloned().collect::<Vec<_>>();
+        let mut active = self.services.active.lock().values().cloned().collect::<Vec<_>>();
         active.sort_by(|a, b| a.address.cmp(&b.address));
         active.into_iter().take(limit).map(|activation| info(&activation, activation.snapshot(now))).collect()
     }
@@ -45,7 +45,7 @@ impl Actors {
     /// The current load of each agent type with active actors.
     pub fn loads(&self) -> HashMap<Arc<str>, AgentLoad> {
         let now = Instant::now();
-        let active = self.services.active().values().cloned().collect::<Vec<_>>();
+        let active = self.services.active.lock().values().cloned().collect::<Vec<_>>();
         let mut loads = HashMap::<_, AgentLoad>::new();
         for activation in active {
             let snapshot = activation.snapshot(now);
@@ -60,7 +60,7 @@ impl Actors {
     /// Some active actors: those with most waiting calls first, then those with most turns.
     pub fn busiest(&self, limit: usize) -> Vec<ActivationInfo> {
         let now = Instant::now();
-        let active = self.services.active().values().cloned().collect::<Vec<_>>();
+        let active = self.services.active.lock().values().cloned().collect::<Vec<_>>();
         let snapshots = active.into_iter().map(|activation| (activation.snapshot(now), activation));
         let mut busiest = snapshots.collect::<Vec<_>>();
         let load = |snapshot: &Snapshot| (snapshot.queued, snapshot.is_running, snapshot.turns);
@@ -91,9 +91,9 @@ impl Actors {
         let services = &self.services;
         let mut pools = vec![self.turns().clone()];
         pools.extend(services.live.pools());
-        pools.push(services.active_actors.clone());
+        pools.push(services.active.pool().clone());
         pools.push(services.log_rate.pool().clone());
-        pools.extend(services.deliveries.pools());
+        pools.extend(services.effects.deliveries.pools());
         pools.extend(services.backend.pools());
         pools
     }

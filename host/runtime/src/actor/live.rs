@@ -4,9 +4,8 @@
 //! gets another one with its next call, for what an activation costs ([`super::idle_memory`]). The cap is no higher than
 //! the process's mappings allow ([`most_live_instances`](crate::component::most_live_instances)).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use daca_base::shares::{HeldBack, SharePermit, SharedPool, Weights};
+use daca_base::waiters::Waiters;
 
 use super::idle_memory::IdleMemory;
 use crate::component::{InstancePlace, most_core_instances};
@@ -22,7 +21,7 @@ pub(super) struct LiveInstances {
     core_instances: SharedPool,
     /// The memory of idle actors.
     pub(super) idle: IdleMemory,
-    waiting: AtomicUsize,
+    waiters: Waiters,
 }
 
 impl LiveInstances {
@@ -31,7 +30,7 @@ impl LiveInstances {
             instances: SharedPool::new("live instances", cap, weights),
             core_instances: SharedPool::new("core instances", most_core_instances(cap), weights),
             idle: IdleMemory::default(),
-            waiting: AtomicUsize::new(0),
+            waiters: Waiters::default(),
         }
     }
 
@@ -53,8 +52,8 @@ impl LiveInstances {
                 break;
             }
         }
-        let _waiting = Waiting::begin(&self.waiting);
-        // One that became idle before `waiting` was incremented was not dropped by itself.
+        let _waiting = self.waiters.begin();
+        // One that became idle before this one waited was not dropped by itself.
         if !pool.has_room(agent_type, amount) {
             self.evict_from(pool, agent_type);
         }
@@ -93,7 +92,7 @@ impl LiveInstances {
 
     /// Returns `true` if somebody waits for a place. An instance that becomes idle should then be dropped.
     pub(super) fn is_wanted(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst) > 0
+        self.waiters.any()
     }
 
     /// The number of live instances, and the maximum.
@@ -104,21 +103,5 @@ impl LiveInstances {
     /// What the types share.
     pub(super) fn pools(&self) -> [SharedPool; 2] {
         [self.instances.clone(), self.core_instances.clone()]
-    }
-}
-
-/// Counts a waiter while it waits, even if its future is dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn begin(counter: &'a AtomicUsize) -> Waiting<'a> {
-        counter.fetch_add(1, Ordering::SeqCst);
-        Waiting(counter)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -1,18 +1,20 @@
 //! Actors: addressing, one turn at a time for each, and the outcome of a turn.
 //!
 //! A call passes through this module in a straight line: [`Actors`] finds or creates the [`record`] of the activation
-//! ([`table`]), the call waits in its queue ([`activation`]), the turn runs in an instance and commits ([`turn`]) while
-//! the [`lease`] of the actor is held, and its effects leave in order ([`delivery`]). [`effect_log`] keeps them until
-//! then, whatever dies, [`burials`] make dead letters of what was given up, and [`untold`] tells agents of those that
-//! failed. [`effect_admin`] is the operators' door to effects, [`dead_letter_index`] says which actors have dead
-//! letters, and [`late_effects`] whose effects wait. [`in_doubt`] resolves commits in doubt, whose answer was lost.
-//! [`schema`] records the schema of the stored state. [`dedup_log`] is the dedup log, [`stored_format`] has what is
-//! common to all of these values between releases, and [`recent_calls`] has the calls of the last seconds.
-//! [`smoke_test`] smoke-tests a version before it serves. [`live`] keeps the number of live instances within the
-//! machine's limits, and [`memory`] the host within its budget, of which [`idle_memory`] gives up what is worth least.
-//! [`durations`] has the histograms of the metrics, and [`processors`] what turns have of the processors.
+//! ([`table`], [`active_actors`]), the call waits in its queue ([`activation`]), the turn runs in an instance and
+//! commits ([`turn`]) while the [`lease`] of the actor is held, and its effects leave in order ([`delivery`]).
+//! [`effect_log`] keeps them until then, whatever dies, [`burials`] make dead letters of what was given up, and
+//! [`tellings`] tell agents of effects that failed, one actor of a [`work_queue`] after the other. [`effect_admin`] is
+//! the operators' door to effects, [`dead_letter_index`] says which actors have dead letters, and [`late_effects`]
+//! whose effects wait. [`in_doubt`] resolves commits in doubt, whose answer was lost. [`schema`] records the schema of
+//! the stored state. [`dedup_log`] is the dedup log, [`stored_format`] has what is common to all of these values
+//! between releases, and [`recent_calls`] has the calls of the last seconds. [`smoke_test`] smoke-tests a version
+//! before it serves. [`live`] keeps the number of live instances within the machine's limits, and [`memory`] the host
+//! within its budget, of which [`idle_memory`] gives up what is worth least. [`durations`] has the histograms of the
+//! metrics, and [`processors`] what turns have of the processors.
 
 mod activation;
+mod active_actors;
 mod agent;
 mod attempts;
 mod burials;
@@ -46,9 +48,9 @@ mod stored_format;
 mod table;
 mod tellings;
 mod turn;
-mod untold;
 mod warm_state;
 mod work;
+mod work_queue;
 mod worth;
 
 pub use agent::{AgentRuntime, DeadLetterCounters, DeadLetterCounts};

@@ -44,9 +44,8 @@ pub(super) struct Activation {
     effects: Mutex<Option<(u64, LogClaim)>>,
     /// The agent has run in this activation, for more than to be told of failed effects: its end runs the agent's hook.
     pub(super) has_begun: AtomicBool,
-    /// Its place among the active actors.
-    _counted: SharePermit,
-    _reserved: Reservation,
+    /// Its place among the active actors, and its memory.
+    _held: (SharePermit, Reservation),
     inner: Mutex<Inner>,
 }
 
@@ -134,8 +133,7 @@ impl Activation {
             commits: Semaphore::new(1),
             effects: Mutex::new(None),
             has_begun: AtomicBool::new(false),
-            _counted: counted,
-            _reserved: reserved,
+            _held: (counted, reserved),
             inner: Mutex::new(inner),
         })
     }

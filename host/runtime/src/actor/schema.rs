@@ -113,7 +113,7 @@ impl Schema {
         if !loaded.version.has_migration() || written == Some(&loaded.label) || commit.writes.is_empty() {
             return self.clone();
         }
-        let value = record_of(&loaded.label, &loaded.version.digest, &self.unknown);
+        let value = record_of(&loaded.label, &loaded.version.outline.digest, &self.unknown);
         commit.writes.insert(KEY.to_owned(), StateWrite::Set { value, ttl: None });
         let label = loaded.label.clone();
         Schema { recorded: Some(label.clone()), label, ..self.clone() }

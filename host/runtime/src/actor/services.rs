@@ -1,23 +1,18 @@
 //! The services that all activations of a host share.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use daca_base::shares::{SharedPool, SharedRate, Weights};
-use parking_lot::{Mutex, MutexGuard};
-
+use daca_base::shares::{SharedRate, Weights};
+use daca_model::Lifecycle;
 use daca_model::backend::{ActorCalls, Backend};
-use daca_model::{ActorAddress, Lifecycle};
 
-use super::agent::AgentRuntime;
+use super::active_actors::ActiveActors;
 use super::dead_letter_index::DeadLetterIndex;
 use super::delivery::Deliveries;
-use super::idle_list::IdleList;
 use super::late_effects::LateEffects;
 use super::live::LiveInstances;
 use super::recent_calls::RecentCalls;
-use super::record::Activation;
-use super::untold::Untold;
+use super::work_queue::WorkQueue;
 use crate::component::Engine;
 use crate::scheduler::GuestScheduler;
 
@@ -55,96 +50,48 @@ pub(super) struct Services {
     pub(super) guests: GuestScheduler,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) calls: Arc<dyn ActorCalls>,
+    pub(super) effects: EffectServices,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) live: LiveInstances,
+    pub(super) active: ActiveActors,
+    /// The bytes of the agents' log.
+    pub(super) log_rate: SharedRate,
+    pub(super) recent_calls: Arc<RecentCalls>,
+}
+
+/// What becomes of the effects of turns.
+pub(super) struct EffectServices {
     pub(super) deliveries: Deliveries,
     /// The index of actors with dead letters.
     pub(super) dead_letters: DeadLetterIndex,
     /// The actors with late effects, of all hosts.
-    pub(super) late_effects: LateEffects,
-    pub(super) lifecycle: Lifecycle,
-    pub(super) live: LiveInstances,
-    /// Counts the active actors, and says of which type the next one is deactivated early.
-    pub(super) active_actors: SharedPool,
-    /// The bytes of the agents' log.
-    pub(super) log_rate: SharedRate,
-    pub(super) recent_calls: Arc<RecentCalls>,
-    pub(super) untold: Untold,
-    /// The idle activations of each agent type.
-    idle: BTreeMap<Arc<str>, IdleList>,
-    active: Mutex<HashMap<ActorAddress, Arc<Activation>>>,
+    pub(super) late: LateEffects,
+    /// The actors whose agents are to be told of effects that failed.
+    pub(super) untold: WorkQueue,
 }
 
 impl Services {
     /// Starts without active actors.
     pub(super) fn new(host: HostServices, weights: &Weights, options: &ActorsOptions) -> Services {
         let HostServices { engine, guests, backend, calls, deliveries, lifecycle } = host;
-        let dead_letters = DeadLetterIndex::new(backend.shared());
-        let late_effects = LateEffects::new(backend.shared(), backend.clock().clone());
         deliveries.count_in(engine.memory());
+        let effects = EffectServices {
+            deliveries,
+            dead_letters: DeadLetterIndex::new(backend.shared()),
+            late: LateEffects::new(backend.shared(), backend.clock().clone()),
+            untold: WorkQueue::default(),
+        };
         Services {
             engine,
             guests,
             backend,
             calls,
-            deliveries,
-            dead_letters,
-            late_effects,
+            effects,
             lifecycle,
             live: LiveInstances::new(options.max_live_instances, weights),
-            active_actors: SharedPool::new("active actors", options.max_active_actors, weights),
+            active: ActiveActors::new(options.max_active_actors, weights),
             log_rate: SharedRate::new("bytes of the log a second", options.max_log_rate, weights),
             recent_calls: Arc::default(),
-            untold: Untold::default(),
-            idle: weights.iter().map(|(name, _)| (name.clone(), IdleList::default())).collect(),
-            active: Mutex::default(),
         }
-    }
-
-    /// The activation of an actor, created if there is none; and whether another one is to be deactivated for it.
-    pub(super) fn activation(
-        &self,
-        address: &ActorAddress,
-        agent: &Arc<AgentRuntime>,
-    ) -> (Arc<Activation>, bool) {
-        if let Some(activation) = self.active().get(address) {
-            // An existing one needs no eviction.
-            return (activation.clone(), false);
-        }
-        // Not under the table's lock: a refusal may write a line of the log.
-        let (counted, is_one_too_many) = match self.active_actors.try_acquire(&address.agent_type, 1) {
-            Ok(counted) => (counted, false),
-            // A call is not refused for it: the turns in flight bound the actors that are not idle.
-            Err(_) => (self.active_actors.charge(&address.agent_type, 1), true),
-        };
-        let mut active = self.active();
-        if let Some(activation) = active.get(address) {
-            // Another call was faster.
-            return (activation.clone(), false);
-        }
-        let activation = Activation::new(address.clone(), agent.clone(), counted, self.engine.memory());
-        active.insert(address.clone(), activation.clone());
-        (activation, is_one_too_many)
-    }
-
-    /// Removes an ended activation from the table.
-    pub(super) fn forget(&self, activation: &Arc<Activation>) {
-        let mut active = self.active();
-        if active.get(&activation.address).is_some_and(|present| Arc::ptr_eq(present, activation)) {
-            active.remove(&activation.address);
-        }
-    }
-
-    /// The idle activations of an agent type.
-    pub(super) fn idle_of(&self, agent: &AgentRuntime) -> Option<&IdleList> {
-        self.idle_of_type(&agent.agent.name)
-    }
-
-    /// The same by the name of the type.
-    pub(super) fn idle_of_type(&self, agent_type: &str) -> Option<&IdleList> {
-        self.idle.get(agent_type)
-    }
-
-    /// All activations, by address.
-    pub(super) fn active(&self) -> MutexGuard<'_, HashMap<ActorAddress, Arc<Activation>>> {
-        self.active.lock()
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use super::Actors;
 use super::turn::EVICTIONS;
-use super::{ActorAddress, Actors, CallContext};
 use crate::component::{ComponentVersion, Instance, Outcome, description_scope};
 use crate::contract::daca::agent::types::Failure;
-use crate::imports::{NullBackend, ScopeOptions, TurnScope};
+use crate::imports::{NullBackend, TurnScope, scratch_scope};
 use daca_base::telemetry::{printable, shortened};
 use daca_manifest::AgentType;
 use daca_model::{Fault, TurnKind};
@@ -117,7 +117,7 @@ impl Actors {
         deadline: Instant,
     ) -> Result<(Outcome, bool), SmokeTestFailure> {
         let services = &self.services;
-        let place = services.live.place(&agent.name, version.core_instances);
+        let place = services.live.place(&agent.name, version.outline.core_instances);
         let place = tokio::time::timeout_at(deadline, place).await;
         let place = place.map_err(|_elapsed| SmokeTestFailure::NoRoom)?;
         let mut instance = Instance::new(&services.engine, version, place);
@@ -139,22 +139,9 @@ impl Actors {
 
     /// The turn of the scratch actor.
     fn scratch_scope(&self, agent: &Arc<AgentType>, version: &ComponentVersion) -> TurnScope {
-        let services = &self.services;
-        let nowhere = Arc::new(NullBackend::with_secrets(services.backend.clone()));
-        let options = ScopeOptions {
-            actor: ActorAddress { agent_type: agent.name.clone(), id: ACTOR_ID.into() },
-            agent: agent.clone(),
-            handlers: version.wakeup_handlers(),
-            migrate_from: None,
-            backend: nowhere.clone(),
-            calls: nowhere,
-            turn_id: "smoke-test".into(),
-            context: CallContext::default(),
-            cache: crate::imports::StateCache::default(),
-            nested_commits: Arc::default(),
-            log_rate: Some(services.log_rate.clone()),
-        };
-        TurnScope::new(options, None, false)
+        let nowhere = NullBackend::with_secrets(self.services.backend.clone());
+        let log_rate = Some(self.services.log_rate.clone());
+        scratch_scope(agent, [ACTOR_ID, "smoke-test"], version.wakeup_handlers(), nowhere, log_rate)
     }
 }
 

@@ -12,7 +12,7 @@ use super::activation::Offer;
 use super::agent::AgentRuntime;
 use super::recent_calls::{Answer, CallKey, Delivery};
 use super::record::Activation;
-use super::services::{ActorsOptions, HostServices, Services};
+use super::services::{ActorsOptions, EffectServices, HostServices, Services};
 use super::work::{Job, Work, wakeup_noun};
 use super::{ActorAddress, CallContext, CallError, effect_log};
 use daca_base::shares::{SharePermit, SharedPool, Weights};
@@ -55,12 +55,12 @@ impl Actors {
     pub fn new(host: HostServices, agents: Vec<AgentRuntime>, options: ActorsOptions) -> Actors {
         let agents = agents.into_iter().map(|agent| (agent.agent.name.clone(), Arc::new(agent)));
         let agents = agents.collect::<BTreeMap<_, _>>();
-        let weights = agents.values().map(|runtime| (runtime.agent.name.clone(), runtime.agent.weight));
+        let weights = agents.values().map(|runtime| (runtime.agent.name.clone(), runtime.agent.share.weight));
         let weights = weights.collect::<Weights>();
         let services = Arc::new(Services::new(host, &weights, &options));
         services.share_memory();
         let in_flight = SharedPool::new("turns in flight", options.max_turns_in_flight, &weights);
-        services.deliveries.lead_to(&in_flight);
+        services.effects.deliveries.lead_to(&in_flight);
         let inner = Inner { agents, options, in_flight };
         Actors { services, inner: Arc::new(inner) }
     }
@@ -90,7 +90,7 @@ impl Actors {
         call: ActorCall,
         context: CallContext,
     ) -> Option<Result<Bytes, CallError>> {
-        let activation = self.services.active().get(&call.actor).cloned();
+        let activation = self.services.active.lock().get(&call.actor).cloned();
         activation.filter(|activation| activation.lease.is_held(&*self.services.backend))?;
         Some(self.call_here(call, CallContext { is_direct: true, ..context }).await)
     }
@@ -162,7 +162,7 @@ impl Actors {
             Err(error) => return Err(Box::new(RefusedCall { answer, error })),
         };
         if begins {
-            self.services.deliveries.slow_down(&actor.agent_type).await;
+            self.services.effects.deliveries.slow_down(&actor.agent_type).await;
         }
         let arrived = Instant::now();
         let payload = if begins { 0 } else { work.payload_bytes() };
@@ -182,7 +182,7 @@ impl Actors {
         context: &mut CallContext,
     ) -> Result<(&Arc<AgentRuntime>, SharePermit), CallError> {
         let Inner { agents, options, in_flight } = &*self.inner;
-        let Services { deliveries, lifecycle, .. } = &*self.services;
+        let Services { effects: EffectServices { deliveries, .. }, lifecycle, .. } = &*self.services;
         // Turns that are already running must be able to end: only new ones are refused.
         let refused_from = if begins { HostPhase::Draining } else { HostPhase::Stopped };
         if lifecycle.has_reached(refused_from) {
@@ -218,7 +218,8 @@ impl Actors {
         mut job: Job,
     ) -> Result<(), Box<RefusedCall>> {
         loop {
-            let (activation, is_one_too_many) = self.services.activation(actor, agent);
+            let (activation, is_one_too_many) =
+                self.services.active.activation(actor, agent, self.services.engine.memory());
             if is_one_too_many {
                 self.deactivate_oldest(agent);
             }
@@ -229,7 +230,7 @@ impl Actors {
                     return Err(Box::new(RefusedCall { answer: job.answer, error }));
                 }
                 Offer::Closed(again) => {
-                    self.services.forget(&activation);
+                    self.services.active.forget(&activation);
                     job = *again;
                 }
             }
@@ -238,8 +239,8 @@ impl Actors {
 
     /// Deactivates the actor that was idle longest, of the type with the most actors for its weight that has idle ones.
     fn deactivate_oldest(&self, agent: &AgentRuntime) {
-        for giver in self.services.active_actors.givers(&agent.agent.name) {
-            let Some(idle) = self.services.idle_of_type(&giver) else { continue };
+        for giver in self.services.active.pool().givers(&agent.agent.name) {
+            let Some(idle) = self.services.active.idle_of_type(&giver) else { continue };
             while let Some(oldest) = idle.pop_oldest() {
                 if oldest.deactivate_if_idle(&self.services, true).is_some() {
                     return;
@@ -257,7 +258,7 @@ impl Actors {
     }
 
     async fn sweep(&self, agent: &AgentRuntime) {
-        let Some(idle) = self.services.idle_of(agent) else { return };
+        let Some(idle) = self.services.active.idle_of(agent) else { return };
         let timeout = agent.agent.idle_timeout;
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         loop {
@@ -284,7 +285,7 @@ impl Actors {
     /// Ends the activation of an actor that the sidecar has given up. Returns at once. The agent's hook runs after the
     /// turn that is under way, and nothing of either is committed. Does nothing if the actor is not active.
     pub fn give_up_actor(&self, actor: &ActorAddress) {
-        let activation = self.services.active().get(actor).cloned();
+        let activation = self.services.active.lock().get(actor).cloned();
         if let Some(activation) = activation {
             activation.give_up(&self.services);
         }
@@ -293,11 +294,11 @@ impl Actors {
     /// Ends every activation, as far as `deadline` allows. Called at shutdown, when no more calls arrive. Returns the
     /// number of activations that were left.
     pub async fn deactivate_all(&self, deadline: Instant) -> usize {
-        let active = self.services.active().values().cloned().collect::<Vec<_>>();
+        let active = self.services.active.lock().values().cloned().collect::<Vec<_>>();
         let all = self.deactivate(active.into_iter(), false);
         // Those that are left are counted below.
         tokio::time::timeout_at(deadline, all).await.ok();
-        self.services.active().len()
+        self.services.active.lock().len()
     }
 
     /// The agent types, by name.
@@ -351,6 +352,6 @@ impl Actors {
 
     /// Active actors.
     pub fn active(&self) -> usize {
-        self.services.active().len()
+        self.services.active.lock().len()
     }
 }

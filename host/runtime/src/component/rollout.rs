@@ -32,7 +32,7 @@ pub struct LoadedVersion<V = ComponentVersion> {
 impl LoadedVersion {
     /// Returns `true` if an instance is of this version.
     pub fn is_of(&self, instance: &Instance) -> bool {
-        instance.version().digest == self.version.digest
+        instance.version().outline.digest == self.version.outline.digest
     }
 }
 

@@ -19,13 +19,13 @@ use super::{
     ActivationCost, Compiling, ComponentVersion, Engine, Instance, InstancePlace, Outcome, Outline,
     PrecompileError, precompiled,
 };
-use crate::imports::{NullBackend, ScopeOptions, StateCache, TurnScope, WakeupHandlers};
+use crate::imports::{NullBackend, TurnScope, WakeupHandlers, scratch_scope};
 use daca_base::digest::digest;
 use daca_base::memory::MemoryKind;
 use daca_base::shares::SharedRate;
 use daca_base::{Explained, Explanation};
 use daca_manifest::AgentType;
-use daca_model::{ActorAddress, CallContext, TurnKind};
+use daca_model::TurnKind;
 use daca_script::{ENGINE, Prepared, Problem, interfaces_of};
 
 /// The actor that evaluates a script to learn what it has.
@@ -169,14 +169,15 @@ fn version(
     let mut kept = engine.memory.reservation(MemoryKind::Code, None);
     kept.grow(source.bytes());
     Ok(ComponentVersion {
-        digest: digest(text),
-        bytes: text.len() as u64,
-        imports: imports.into_iter().map(str::to_owned).collect(),
         indices: Indices::find(&linked.pre, &exports)?,
-        exports,
+        outline: Outline {
+            digest: digest(text),
+            bytes: text.len() as u64,
+            imports: imports.into_iter().map(str::to_owned).collect(),
+            exports,
+            ..linked.outline
+        },
         pre: linked.pre.clone(),
-        memory: linked.outline.memory,
-        core_instances: linked.outline.core_instances,
         activation: ActivationCost::default(),
         _code: kept,
         script: Some(Arc::new(Script { source, methods, engine: engine_digest().to_owned() })),
@@ -186,19 +187,6 @@ fn version(
 /// The turn in which a script is evaluated. It belongs to no actor, and has only the limits of its type: what it reads
 /// now would not be what it reads later.
 pub(crate) fn scope(agent: &Arc<AgentType>, log_rate: Option<SharedRate>) -> TurnScope {
-    let nowhere = Arc::new(NullBackend::default());
-    let options = ScopeOptions {
-        actor: ActorAddress { agent_type: agent.name.clone(), id: ACTOR_ID.into() },
-        agent: agent.clone(),
-        handlers: WakeupHandlers { on_reminder: true, on_timer: true },
-        migrate_from: None,
-        backend: nowhere.clone(),
-        calls: nowhere,
-        turn_id: ACTOR_ID.into(),
-        context: CallContext::default(),
-        cache: StateCache::default(),
-        nested_commits: Arc::default(),
-        log_rate,
-    };
-    TurnScope::new(options, None, false)
+    let handlers = WakeupHandlers { on_reminder: true, on_timer: true };
+    scratch_scope(agent, [ACTOR_ID, ACTOR_ID], handlers, NullBackend::default(), log_rate)
 }

@@ -25,18 +25,8 @@ use daca_manifest::Permissions;
 
 /// A component that is ready to be instantiated, named by the SHA-256 of its file.
 pub struct ComponentVersion {
-    /// The SHA-256 of the file, in hexadecimal.
-    pub digest: String,
-    /// Bytes of the file.
-    pub bytes: u64,
-    /// The interfaces that it imports.
-    pub imports: Vec<String>,
-    /// The interfaces that it exports.
-    pub exports: Vec<String>,
-    /// The initial size of all memories of an instance in bytes.
-    pub memory: u64,
-    /// The core instances of an instance, as far as the file shows them.
-    pub core_instances: usize,
+    /// What its file declares. A script has the needs of the engine.
+    pub outline: Outline,
     /// The script, for a version that is one.
     pub script: Option<Arc<Script>>,
     pub(super) pre: InstancePre<InstanceState>,
@@ -86,17 +76,11 @@ impl ComponentVersion {
     }
 
     fn link(engine: &Engine, component: &Component, outline: Outline) -> Result<ComponentVersion, Refusal> {
-        let Outline { digest, bytes, imports, exports, memory, core_instances } = outline;
         let pre = absent::instantiate_pre(&engine.linker, component)
             .map_err(|error| unknown_import(&root_cause(&error)))?;
-        let indices = Indices::find(&pre, &exports)?;
+        let indices = Indices::find(&pre, &outline.exports)?;
         Ok(ComponentVersion {
-            digest,
-            bytes,
-            imports,
-            exports,
-            memory,
-            core_instances,
+            outline,
             script: None,
             pre,
             indices,
@@ -123,12 +107,12 @@ impl ComponentVersion {
 
     /// The first twelve digits of the digest, which name a version in the log.
     pub fn short_digest(&self) -> &str {
-        short(&self.digest)
+        short(&self.outline.digest)
     }
 
     /// The SHA-256 of the component whose code it runs: its own, or the engine's for a script.
     pub fn code_digest(&self) -> &str {
-        self.script.as_ref().map_or(&self.digest, |script| &script.engine)
+        self.script.as_ref().map_or(&self.outline.digest, |script| &script.engine)
     }
 
     /// Returns `true` if it exports `lifecycle`.

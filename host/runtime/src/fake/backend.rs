@@ -39,30 +39,48 @@ pub(crate) struct FakeBackend {
     state: Mutex<BTreeMap<(ActorAddress, String), Bytes>>,
     /// The registered reminders and timers.
     wakeups: Mutex<BTreeSet<(ActorAddress, WakeupKey)>>,
-    /// Every delivery attempt, in order: the effect's name.
-    tried: Mutex<Vec<String>>,
     delivery: Box<Delivery>,
     commit: Box<Commit>,
+    observed: Observed,
+    holds: Holds,
+    behaviour: Behaviour,
+    epoch: AtomicU64,
+    clock: Clock,
+}
+
+/// What a test can ask afterwards.
+#[derive(Default)]
+struct Observed {
+    /// Every delivery attempt, in order: the effect's name.
+    tried: Mutex<Vec<String>>,
+    /// The number of reads of state.
+    reads: AtomicU64,
+    /// The keys of those that did not fail.
+    keys: Mutex<Vec<Vec<String>>>,
+    /// Registrations of reminders and timers.
+    registrations: AtomicU64,
+}
+
+/// What a test can stop for a while.
+#[derive(Default)]
+struct Holds {
     /// Written by a test that holds the reads of state.
     reads: Arc<RwLock<()>>,
     /// Written by a test that holds the deliveries.
     deliveries: Arc<RwLock<()>>,
     /// Notified when a read is held.
     held: Notify,
+}
+
+/// What a test can switch on.
+#[derive(Default)]
+struct Behaviour {
     reads_fail: AtomicBool,
-    /// The number of reads.
-    read: AtomicU64,
-    /// Every read of state: its keys.
-    reads_of: Mutex<Vec<Vec<String>>>,
-    /// Registrations of reminders and timers.
-    registrations: AtomicU64,
-    /// The bytes that a commit may have; 0 for no bound.
-    max_commit_bytes: AtomicU64,
-    epoch: AtomicU64,
     /// It compares no values, as a sidecar.
     is_sidecar: AtomicBool,
     lacks_reminders: AtomicBool,
-    clock: Clock,
+    /// The bytes that a commit may have; 0 for no bound.
+    max_commit_bytes: AtomicU64,
 }
 
 impl FakeBackend {
@@ -98,27 +116,19 @@ impl FakeBackend {
         Arc::new(FakeBackend {
             state: Mutex::default(),
             wakeups: Mutex::default(),
-            tried: Mutex::default(),
             delivery,
             commit,
-            reads: Arc::default(),
-            deliveries: Arc::default(),
-            held: Notify::new(),
-            reads_fail: AtomicBool::new(false),
-            read: AtomicU64::new(0),
-            reads_of: Mutex::default(),
-            registrations: AtomicU64::new(0),
-            max_commit_bytes: AtomicU64::new(0),
+            observed: Observed::default(),
+            holds: Holds::default(),
+            behaviour: Behaviour::default(),
             epoch: AtomicU64::new(0),
-            is_sidecar: AtomicBool::new(false),
-            lacks_reminders: AtomicBool::new(false),
             clock,
         })
     }
 
     /// The names of the attempted effects, in order.
     pub(crate) fn tried(&self) -> Vec<String> {
-        self.tried.lock().clone()
+        self.observed.tried.lock().clone()
     }
 
     /// The names of an actor's reminders and timers.
@@ -136,59 +146,60 @@ impl FakeBackend {
 
     /// Holds every read of state until the guard is dropped.
     pub(crate) async fn hold_reads(&self) -> OwnedRwLockWriteGuard<()> {
-        self.reads.clone().write_owned().await
+        self.holds.reads.clone().write_owned().await
     }
 
     /// Holds every delivery until the guard is dropped.
     pub(crate) async fn hold_deliveries(&self) -> OwnedRwLockWriteGuard<()> {
-        self.deliveries.clone().write_owned().await
+        self.holds.deliveries.clone().write_owned().await
     }
 
     /// Waits until a read is held.
     pub(crate) async fn has_held(&self) {
-        self.held.notified().await;
+        self.holds.held.notified().await;
     }
 
     /// From now on reads fail, or do no longer.
     pub(crate) fn fail_reads(&self, fail: bool) {
-        self.reads_fail.store(fail, Ordering::Relaxed);
+        self.behaviour.reads_fail.store(fail, Ordering::Relaxed);
     }
 
     /// The number of reads of state.
     pub(crate) fn reads(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
+        self.observed.reads.load(Ordering::Relaxed)
     }
 
     /// From now on no commit compares a value, and other hosts may commit for some time.
     pub(crate) fn behave_like_a_sidecar(&self) {
-        self.is_sidecar.store(true, Ordering::Relaxed);
+        self.behaviour.is_sidecar.store(true, Ordering::Relaxed);
     }
 
     /// From now on nothing wakes an actor for its effects.
     pub(crate) fn lack_reminders(&self) {
-        self.lacks_reminders.store(true, Ordering::Relaxed);
+        self.behaviour.lacks_reminders.store(true, Ordering::Relaxed);
     }
 
     /// Returns `true` if the value that the commit takes for granted is stored.
     fn is_unchanged(&self, actor: &ActorAddress, commit: &TurnCommit) -> bool {
         let Some(StoredAs { key, value }) = &commit.unchanged else { return true };
         let state = self.state.lock();
-        self.is_sidecar.load(Ordering::Relaxed) || state.get(&(actor.clone(), key.clone())) == value.as_ref()
+        self.behaviour.is_sidecar.load(Ordering::Relaxed)
+            || state.get(&(actor.clone(), key.clone())) == value.as_ref()
     }
 
     /// How often this key was read.
     pub(crate) fn reads_of(&self, key: &str) -> usize {
-        self.reads_of.lock().iter().filter(|keys| keys.iter().any(|one| one == key)).count()
+        self.observed.keys.lock().iter().filter(|keys| keys.iter().any(|one| one == key)).count()
     }
 
     /// How many reminders and timers were registered.
     pub(crate) fn registrations(&self) -> u64 {
-        self.registrations.load(Ordering::Relaxed)
+        self.observed.registrations.load(Ordering::Relaxed)
     }
 
     /// From now on a commit may have so many bytes.
     pub(crate) fn limit_commits(&self, bytes: u64) {
-        self.max_commit_bytes.store(bytes, Ordering::Relaxed);
+        self.behaviour.max_commit_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Begins another ownership epoch: another host may have owned the actors in between.
@@ -231,15 +242,15 @@ impl StateStore for FakeBackend {
         actor: &ActorAddress,
         keys: &[String],
     ) -> Result<Vec<Option<StateValue>>, Error> {
-        if self.reads.try_read().is_err() {
-            self.held.notify_one();
+        if self.holds.reads.try_read().is_err() {
+            self.holds.held.notify_one();
         }
-        let _not_held = self.reads.read().await;
-        self.read.fetch_add(1, Ordering::Relaxed);
-        if self.reads_fail.load(Ordering::Relaxed) {
+        let _not_held = self.holds.reads.read().await;
+        self.observed.reads.fetch_add(1, Ordering::Relaxed);
+        if self.behaviour.reads_fail.load(Ordering::Relaxed) {
             return Err(Error::Unavailable("the state cannot be read".into()));
         }
-        self.reads_of.lock().push(keys.to_vec());
+        self.observed.keys.lock().push(keys.to_vec());
         let state = self.state.lock();
         let value = |key: &String| {
             let value = state.get(&(actor.clone(), key.clone()))?.clone();
@@ -261,7 +272,7 @@ impl StateStore for FakeBackend {
             let key = (actor.clone(), key.clone());
             match registration {
                 Some(_) => {
-                    self.registrations.fetch_add(1, Ordering::Relaxed);
+                    self.observed.registrations.fetch_add(1, Ordering::Relaxed);
                     wakeups.insert(key)
                 }
                 None => wakeups.remove(&key),
@@ -283,16 +294,16 @@ impl StateStore for FakeBackend {
     }
 
     fn max_commit_bytes(&self) -> Option<u64> {
-        Some(self.max_commit_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
+        Some(self.behaviour.max_commit_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
 }
 
 #[async_trait]
 impl EffectDelivery for FakeBackend {
     async fn deliver(&self, _: &ActorAddress, effects: &[&Effect]) -> Vec<Tried> {
-        let _not_held = self.deliveries.read().await;
+        let _not_held = self.holds.deliveries.read().await;
         let names = effects.iter().map(|effect| name(effect)).collect::<Vec<_>>();
-        self.tried.lock().extend(names.iter().cloned());
+        self.observed.tried.lock().extend(names.iter().cloned());
         names.iter().map(|name| (self.delivery)(name).into()).collect()
     }
 
@@ -330,7 +341,7 @@ impl Bindings for FakeBackend {
 
 impl Wakeups for FakeBackend {
     fn lacks_effect_reminder(&self, _: &ActorAddress) -> bool {
-        self.lacks_reminders.load(Ordering::Relaxed)
+        self.behaviour.lacks_reminders.load(Ordering::Relaxed)
     }
 }
 
@@ -347,7 +358,7 @@ impl Ownership for FakeBackend {
     }
 
     fn overlap(&self) -> Duration {
-        if self.is_sidecar.load(Ordering::Relaxed) { OVERLAP } else { Duration::ZERO }
+        if self.behaviour.is_sidecar.load(Ordering::Relaxed) { OVERLAP } else { Duration::ZERO }
     }
 }
 

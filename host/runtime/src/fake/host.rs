@@ -54,6 +54,16 @@ pub(crate) fn actor(id: &str) -> ActorAddress {
     ActorAddress::new("A", id).expect("an address")
 }
 
+/// The reply of a call.
+pub(crate) fn ok(reply: &str) -> Result<String, String> {
+    Ok(reply.to_owned())
+}
+
+/// The code of a call that failed.
+pub(crate) fn code(code: &str) -> Result<String, String> {
+    Err(code.to_owned())
+}
+
 impl FakeHost {
     /// Starts with version `1`. An effect has one attempt.
     pub(crate) async fn start(backend: Arc<FakeBackend>) -> FakeHost {

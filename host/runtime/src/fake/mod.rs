@@ -4,4 +4,4 @@ mod backend;
 mod host;
 
 pub(crate) use backend::{AT_ONCE, DEFECT, FakeBackend, OVERLAP, TOGETHER, event};
-pub(crate) use host::{FakeHost, IDLE_TIMEOUT, actor};
+pub(crate) use host::{FakeHost, IDLE_TIMEOUT, actor, code, ok};

@@ -30,9 +30,9 @@ use wasmtime_wasi::WasiView;
 
 pub(crate) use lists::add_lists_to_linker;
 pub(crate) use log_budget::{LINE_BYTES, LogBudget, LogShare};
-pub(crate) use null_backend::NullBackend;
+pub(crate) use null_backend::{NullBackend, scratch_scope};
 pub use scope::{ScopeOptions, TurnProducts, TurnScope, WakeupHandlers};
-pub use state_cache::StateCache;
+pub use state_cache::{KnownState, StateCache};
 pub(crate) use wasi::wasi_context;
 
 use crate::contract;

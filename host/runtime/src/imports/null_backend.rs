@@ -7,6 +7,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::scope::{ScopeOptions, TurnScope, WakeupHandlers};
+use super::state_cache::KnownState;
+use daca_base::shares::SharedRate;
+use daca_manifest::AgentType;
 use daca_model::backend::{
     ActorCall, ActorCalls, BindingRequest, BindingResponse, Bindings, Error, Secrets, StateStore, StateValue,
     TurnCommit, Wakeups,
@@ -23,6 +27,30 @@ impl NullBackend {
     pub(crate) fn with_secrets(secrets: Arc<dyn Secrets>) -> NullBackend {
         NullBackend { secrets: Some(secrets) }
     }
+}
+
+/// A turn of an actor that does not exist, within the limits of an agent type. Its effects go nowhere.
+pub(crate) fn scratch_scope(
+    agent: &Arc<AgentType>,
+    [actor_id, turn_id]: [&str; 2],
+    handlers: WakeupHandlers,
+    nowhere: NullBackend,
+    log_rate: Option<SharedRate>,
+) -> TurnScope {
+    let nowhere = Arc::new(nowhere);
+    let options = ScopeOptions {
+        actor: ActorAddress { agent_type: agent.name.clone(), id: actor_id.into() },
+        agent: agent.clone(),
+        handlers,
+        migrate_from: None,
+        backend: nowhere.clone(),
+        calls: nowhere,
+        turn_id: turn_id.into(),
+        context: CallContext::default(),
+        known: KnownState::default(),
+        log_rate,
+    };
+    TurnScope::new(options, None, false)
 }
 
 /// The error for calls that would take effect at once.

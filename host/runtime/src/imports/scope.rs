@@ -4,11 +4,11 @@
 //! [`crate::actor`] decides whether that is committed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use super::expiry::expiry;
-use super::{LogShare, StateCache};
+use super::{KnownState, LogShare, StateCache};
 use crate::contract::daca::agent::types::Error;
 use daca_base::clock::Clock;
 use daca_base::memory::Reservation;
@@ -47,10 +47,8 @@ pub struct ScopeOptions {
     pub turn_id: Arc<str>,
     /// The actors that wait for this turn, and the values that are passed on to its calls.
     pub context: CallContext,
-    /// State that earlier turns have read or written.
-    pub cache: StateCache,
-    /// Counts this actor's nested turns that committed.
-    pub nested_commits: Arc<AtomicU64>,
+    /// State that is known already.
+    pub known: KnownState,
     /// The label of the state's schema, if it is not the version's own: a new instance migrates it.
     pub migrate_from: Option<Arc<str>>,
     /// The bytes that the agents of the host may log in a second; `None` is no bound.
@@ -101,7 +99,7 @@ impl TurnScope {
     /// actor's timers with its commit.
     pub fn new(options: ScopeOptions, handled: Option<FiredWakeup>, ends_timers: bool) -> TurnScope {
         let staged = TurnCommit { handled, ends_timers, ..TurnCommit::default() };
-        let seen_nested_commits = options.nested_commits.load(Ordering::Acquire);
+        let seen_nested_commits = options.known.nested_commits.load(Ordering::Acquire);
         TurnScope {
             options,
             staged,
@@ -144,7 +142,7 @@ impl TurnScope {
     pub(crate) fn take_products(&mut self) -> TurnProducts {
         self.forget_what_nested_turns_wrote();
         TurnProducts {
-            cache: std::mem::take(&mut self.options.cache),
+            cache: std::mem::take(&mut self.options.known.cache),
             commit: std::mem::take(&mut self.staged),
             saw_transient_error: self.saw_transient_error,
             reserved: self.reserved.take(),
@@ -199,17 +197,17 @@ impl TurnScope {
 
     /// A nested turn has committed writes of its own.
     fn forget_what_nested_turns_wrote(&mut self) {
-        let now = self.options.nested_commits.load(Ordering::Acquire);
+        let now = self.options.known.nested_commits.load(Ordering::Acquire);
         if now != self.seen_nested_commits {
             self.seen_nested_commits = now;
-            self.options.cache.clear();
+            self.options.known.cache.clear();
         }
     }
 
     async fn read_batch(&mut self, keys: &[String]) -> Result<Vec<Option<StateValue>>, Error> {
         self.forget_what_nested_turns_wrote();
         let now = self.now();
-        let ScopeOptions { cache, backend, actor, .. } = &mut self.options;
+        let ScopeOptions { known: KnownState { cache, .. }, backend, actor, .. } = &mut self.options;
         let staged = &self.staged.writes;
         let unknown = keys
             .iter()

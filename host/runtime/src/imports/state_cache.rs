@@ -2,6 +2,8 @@
 //! turn at a time.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
 use super::expiry::expiry;
@@ -15,6 +17,15 @@ const MAX_BYTES: usize = 256 * 1024;
 pub struct StateCache {
     values: HashMap<String, Option<StateValue>>,
     bytes: usize,
+}
+
+/// What a turn begins with: the cache, and what shows that it still holds.
+#[derive(Debug, Default)]
+pub struct KnownState {
+    /// State that earlier turns have read or written.
+    pub cache: StateCache,
+    /// Counts this actor's nested turns that committed.
+    pub nested_commits: Arc<AtomicU64>,
 }
 
 impl StateCache {

@@ -1,11 +1,10 @@
 //! Processor time: guests run on threads of their own, and types share these by weight.
 //!
 //! [`GuestScheduler`] runs the tasks of activations, in which the guests' turns are, and smoke tests. Its [`pool`] of
-//! threads takes them from a [`fair_queue`], which knows what each type has used; [`kernel`] lets the threads that serve
-//! go before them. Everything in a task counts as its type's time: the guest, the host's functions that it calls, and
-//! what the host does around a turn.
+//! threads takes them from a [fair queue](daca_base::shares::fair_queue), which knows what each type has used; [`kernel`]
+//! lets the threads that serve go before them. Everything in a task counts as its type's time: the guest, the host's
+//! functions that it calls, and what the host does around a turn.
 
-mod fair_queue;
 mod kernel;
 mod pool;
 
@@ -14,11 +13,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daca_base::shares::fair_queue::{Share, Use};
 use daca_manifest::AgentType;
 use tokio::sync::oneshot;
 
 use crate::component::Engine;
-use fair_queue::{Share, Use};
 use pool::Pool;
 pub(crate) use pool::Work;
 
@@ -48,7 +47,7 @@ impl GuestScheduler {
         agents: impl Iterator<Item = &'a Arc<AgentType>>,
     ) -> io::Result<GuestScheduler> {
         let (names, weights): (Vec<_>, Vec<_>) =
-            agents.map(|agent| (agent.name.clone(), agent.weight)).unzip();
+            agents.map(|agent| (agent.name.clone(), agent.share.weight)).unzip();
         let engine = engine.clone();
         let pool = Pool::start(threads.max(1), &weights, move || engine.interrupt_guests())?;
         let shares = names.into_iter().enumerate().map(|(number, name)| (name, Share(number))).collect();
@@ -97,8 +96,8 @@ impl GuestScheduler {
     /// What an agent type has of the processors. Nothing is known of turns on a runtime.
     pub(crate) fn usage(&self, agent_type: &str) -> ProcessorUse {
         let known = self.share(agent_type).map(|(pool, share)| pool.usage(share));
-        let Use { nanos, waiting } = known.unwrap_or_default();
-        ProcessorUse { used: Duration::from_nanos(nanos), runnable: waiting }
+        let Use { used, waiting } = known.unwrap_or_default();
+        ProcessorUse { used: Duration::from_nanos(used), runnable: waiting }
     }
 
     fn share(&self, agent_type: &str) -> Option<(&Arc<Pool>, Share)> {

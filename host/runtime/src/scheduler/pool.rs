@@ -19,12 +19,15 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use daca_base::shares::fair_queue::{FairQueue, Share, Use};
 use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 
-use super::fair_queue::{FairQueue, Share, Use};
 use crate::thread_clock::Stretch;
 
+/// What a turn that runs counts for until its time is known, in nanoseconds: about the longest time between two
+/// interruptions.
+const SLICE: u64 = 5_000_000;
 /// The slice after which a turn may be interrupted for another type. Most turns end or wait before, and to interrupt
 /// those would cost more than to wait for them.
 const SHORT_SLICE: Duration = Duration::from_micros(50);
@@ -101,7 +104,7 @@ impl Pool {
     ) -> io::Result<Arc<Pool>> {
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         let state = State {
-            queue: FairQueue::new(weights),
+            queue: FairQueue::new(weights, SLICE),
             sleeping: 0,
             is_waking: false,
             slices: (0..threads).map(|_| None).collect(),

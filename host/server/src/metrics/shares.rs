@@ -1,17 +1,15 @@
 //! What the agent types share, and how busy each of them is.
 
-use std::fmt;
 use std::sync::Arc;
 
 use daca_base::shares::ShareUse;
 use daca_runtime::actor::{AgentLoad, AgentRuntime, AgentStatistics};
-use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 
 use super::by_agent_type::ByAgentType;
+use super::labelled::Labelled;
 use crate::admin_state::AdminState;
 
 /// The load of each agent type.
@@ -87,27 +85,13 @@ pub(super) fn pools(registry: &mut Registry, state: &AdminState) {
 }
 
 /// A metric with a value for each agent type and pool.
-#[derive(Debug)]
-struct ByPool<M>(Vec<([(&'static str, String); 2], M)>);
+type ByPool<M> = Labelled<M, 2>;
 
 impl<M> ByPool<M> {
     fn of(uses: &[(&'static str, ShareUse)], metric: impl Fn(&ShareUse) -> M) -> ByPool<M> {
         let labels = |pool: &str, of: &ShareUse| {
             [("agent_type", of.agent_type.to_string()), ("pool", pool.to_owned())]
         };
-        ByPool(uses.iter().map(|(pool, of)| (labels(pool, of), metric(of))).collect())
-    }
-}
-
-impl<M: EncodeMetric + TypedMetric> EncodeMetric for ByPool<M> {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        for (labels, metric) in &self.0 {
-            metric.encode(encoder.encode_family(labels)?)?;
-        }
-        Ok(())
-    }
-
-    fn metric_type(&self) -> MetricType {
-        M::TYPE
+        Labelled(uses.iter().map(|(pool, of)| (labels(pool, of), metric(of))).collect())
     }
 }

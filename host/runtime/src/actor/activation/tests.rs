@@ -6,15 +6,7 @@ use futures::poll;
 
 use crate::actor::record::Activation;
 use crate::actor::worth::Rank;
-use crate::fake::{FakeBackend, FakeHost, IDLE_TIMEOUT, actor};
-
-fn ok(reply: &str) -> Result<String, String> {
-    Ok(reply.to_owned())
-}
-
-fn code(code: &str) -> Result<String, String> {
-    Err(code.to_owned())
-}
+use crate::fake::{FakeBackend, FakeHost, IDLE_TIMEOUT, actor, code, ok};
 
 #[tokio::test(start_paused = true)]
 async fn turns_run_in_the_order_of_their_calls_and_a_full_queue_takes_no_more() {
@@ -198,7 +190,7 @@ async fn entry(activation: &Activation) -> Rank {
 async fn an_old_entry_gives_up_nothing_of_an_actor_that_was_in_use_since() {
     let host = FakeHost::start(FakeBackend::sound()).await;
     assert_eq!(host.call("a", "add", "1").await, ok("1"));
-    let activation = host.actors.services.active().values().next().cloned().expect("it is active");
+    let activation = host.actors.services.active.lock().values().next().cloned().expect("it is active");
     let old = entry(&activation).await;
     assert_eq!(host.call("a", "add", "2").await, ok("12"));
     let new = entry(&activation).await;

@@ -67,7 +67,7 @@ impl Shared {
         while let Some(batch) = self.next(&actor, &key) {
             let rest = self.attempt(&actor, batch).await;
             // Before the lane is held up: a drain that begins in between must end the wait.
-            let hurry = self.hurry.notified();
+            let hurry = self.drain.hurry.notified();
             let wait = self.put_back(&actor, &key, rest);
             if !self.is_behind(&actor.agent_type) {
                 self.backlogs.of(&actor.agent_type).has_room.notify_one();
@@ -104,11 +104,10 @@ impl Shared {
         });
         if tried.iter().any(|(_, logged)| logged.is_given_up()) {
             let mut logs = self.lock();
-            logs.add_given_up(actor);
+            logs.unburied.insert(actor.clone());
+            self.burials.add(actor.clone());
             // They may have been buried, or be another host's, since the attempt began.
             logs.note_burials(actor);
-            drop(logs);
-            self.has_given_up.notify_one();
         }
         let waits_on = |id: u64| rest.iter().any(|waiting| waiting.id == id);
         if tried.iter().any(|(id, _)| !waits_on(*id)) {
@@ -172,7 +171,7 @@ impl Shared {
         effects.into_iter().rev().for_each(|waiting| lane.effects.push_front(waiting));
         let wait = wait?;
         // The attempt may have begun before the drain.
-        if self.is_draining.load(Ordering::Relaxed) && !std::mem::replace(&mut lane.was_hurried, true) {
+        if self.drain.has_begun.load(Ordering::Relaxed) && !std::mem::replace(&mut lane.was_hurried, true) {
             return None;
         }
         if is_reminded && outgoing.claim.strong_count() == 0 {

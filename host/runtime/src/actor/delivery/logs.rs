@@ -20,12 +20,8 @@ pub(super) const REMEMBERED: Duration = Duration::from_secs(180);
 #[derive(Default)]
 pub(super) struct Logs {
     pub(super) outgoing: HashMap<ActorAddress, Outgoing>,
-    /// Actors with effects that were given up since anybody looked.
-    pub(super) given_up: BTreeSet<ActorAddress>,
     /// Actors with effects that were given up and are no dead letters yet, for the operators of the host.
     pub(super) unburied: BTreeSet<ActorAddress>,
-    /// The number of actors whose effects are being made dead letters.
-    pub(super) burying: usize,
     /// Actors that have left, each once, and when they are looked at: their entries are removed after [`REMEMBERED`].
     pub(super) left: VecDeque<(Instant, ActorAddress)>,
 }
@@ -57,24 +53,12 @@ impl Outgoing {
 }
 
 impl Logs {
-    /// Effects of this actor were given up.
-    pub(super) fn add_given_up(&mut self, actor: &ActorAddress) {
-        self.given_up.insert(actor.clone());
-        self.unburied.insert(actor.clone());
-    }
-
     /// Some of what was given up may have become dead letters, or is forgotten here.
     pub(super) fn note_burials(&mut self, actor: &ActorAddress) {
         let has_some = |outgoing: &Outgoing| outgoing.log.unburied() > 0;
         if self.unburied.contains(actor) && !self.outgoing.get(actor).is_some_and(has_some) {
             self.unburied.remove(actor);
         }
-    }
-
-    pub(super) fn take_given_up(&mut self) -> Option<ActorAddress> {
-        let actor = self.given_up.pop_first()?;
-        self.burying += 1;
-        Some(actor)
     }
 
     /// Returns `true` if the claim with this token is the one of the actor's log.

@@ -34,7 +34,7 @@ impl NewLanes {
     /// They begin. What leaves at once does so on this thread.
     pub(in crate::actor) fn leave(mut self) {
         // The turn still has its own place. If that was the last one, what its effects lead to would be refused.
-        let turns = self.shared.turns.get();
+        let turns = self.shared.host.turns.get();
         if turns.is_none_or(|turns| turns.has_room(&self.agent_type, 1)) {
             leave_at_once(&mut self.lanes);
         }

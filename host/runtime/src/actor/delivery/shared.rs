@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::lane::Lane;
 use super::logs::{Logs, Outgoing};
 use super::policy::DeliveryOptions;
+use crate::actor::work_queue::WorkQueue;
 
 /// The fraction of the permitted waiting effects beyond which callers are slowed down.
 const SLOW_DOWN_AT: usize = 10;
@@ -28,21 +29,39 @@ pub(super) struct Shared {
     pub(super) outbox: Arc<Outbox>,
     pub(super) options: DeliveryOptions,
     pub(super) logs: Mutex<Logs>,
-    /// The waiting effects, and their bytes.
-    pub(super) pending: SharedPool,
-    pub(super) pending_bytes: SharedPool,
+    pub(super) pools: Pools,
     pub(super) backlogs: Backlogs,
     /// Notified when an effect does not wait any more, or a lane is held up.
     pub(super) settled: Notify,
-    /// Ends the waits of all lanes that are held up.
-    pub(super) hurry: Notify,
-    pub(super) is_draining: AtomicBool,
-    pub(super) has_given_up: Notify,
+    pub(super) drain: Drain,
+    /// The actors with effects that were given up since anybody looked.
+    pub(super) burials: WorkQueue,
+    pub(super) host: HostParts,
+}
+
+/// What the types share.
+pub(super) struct Pools {
+    pub(super) pending: SharedPool,
+    /// The bytes of the same effects.
+    pub(super) pending_bytes: SharedPool,
     /// The memory for commits in doubt, in KiB: as much again as for effects.
     pub(super) in_doubt: SharedPool,
-    /// The host's budget of memory, once there is one.
+}
+
+/// The end of the delivery.
+#[derive(Default)]
+pub(super) struct Drain {
+    pub(super) has_begun: AtomicBool,
+    /// Ends the waits of all lanes that are held up.
+    pub(super) hurry: Notify,
+}
+
+/// What the host adds once it has it.
+#[derive(Default)]
+pub(super) struct HostParts {
+    /// The budget of memory.
     pub(super) memory: OnceLock<MemoryBudget>,
-    /// The places of its turns, once there are any.
+    /// The places of its turns.
     pub(super) turns: OnceLock<SharedPool>,
 }
 
@@ -60,6 +79,17 @@ pub(super) struct Backlog {
     pub(super) held_up: AtomicUsize,
     /// Wakes one of the delayed callers.
     pub(super) has_room: Notify,
+}
+
+impl Pools {
+    pub(super) fn new(options: &DeliveryOptions) -> Pools {
+        let pool = |name, capacity| SharedPool::new(name, capacity, &options.weights);
+        Pools {
+            pending: pool("pending effects", options.max_pending),
+            pending_bytes: pool("bytes of pending effects", options.max_pending_bytes),
+            in_doubt: pool("KiB of commits in doubt", options.max_pending_bytes / 1024),
+        }
+    }
 }
 
 impl Backlogs {
@@ -85,17 +115,17 @@ impl Shared {
     pub(super) fn is_behind(&self, agent_type: &str) -> bool {
         let many = self.options.max_pending / SLOW_DOWN_AT;
         // Without the lock of the pool: most of the time few wait, of all types together.
-        if self.pending.used() <= many {
+        if self.pools.pending.used() <= many {
             return false;
         }
         let held_up = self.backlogs.of(agent_type).held_up.load(Ordering::Relaxed);
-        let moves = self.pending.used_by(agent_type).saturating_sub(held_up);
+        let moves = self.pools.pending.used_by(agent_type).saturating_sub(held_up);
         moves > many
     }
 
     /// Ends the waits of the lanes that are held up now. Only once: a drain tries each lane once more.
     pub(super) fn hurry(&self) {
-        if self.is_draining.swap(true, Ordering::Relaxed) {
+        if self.drain.has_begun.swap(true, Ordering::Relaxed) {
             return;
         }
         for (actor, outgoing) in &mut self.lock().outgoing {
@@ -104,12 +134,12 @@ impl Shared {
                 self.resume(&actor.agent_type, lane);
             }
         }
-        self.hurry.notify_waiters();
+        self.drain.hurry.notify_waiters();
     }
 
     /// Reserves memory for an effect of so many bytes. There is a bound of their own on all effects.
     pub(super) fn reserve(&self, actor: &ActorAddress, bytes: usize) -> Option<Reservation> {
-        let mut reserved = self.memory.get()?.reservation(MemoryKind::Effects, Some(&*actor.agent_type));
+        let mut reserved = self.host.memory.get()?.reservation(MemoryKind::Effects, Some(&*actor.agent_type));
         reserved.grow((bytes.saturating_mul(COPIES) + ENTRY) as u64);
         Some(reserved)
     }

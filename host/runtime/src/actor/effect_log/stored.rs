@@ -61,7 +61,7 @@ struct Fields {
 }
 
 /// One effect: an event with `pubsub` and `topic`, or a request with `binding` and `operation`. Its data are `text` or
-/// `base64`.
+/// `base64`. The fields are those of the JSON.
 #[derive(Serialize, Deserialize)]
 struct Form<'a> {
     id: Cow<'a, str>,

@@ -50,7 +50,7 @@ impl Turn<'_> {
         let was_applied = in_doubt.was_applied(&*self.services.backend, actor).await?;
         if was_applied && in_doubt.has_effects() {
             let mut claim = None;
-            self.services.deliveries.claim(actor, &mut claim).await?;
+            self.services.effects.deliveries.claim(actor, &mut claim).await?;
             self.activation.keep_effects(warm.epoch, claim);
         }
         let Some(in_doubt) = warm.in_doubt.take() else { return Ok(()) };
@@ -161,7 +161,7 @@ impl Turn<'_> {
     /// The error of a commit that failed. Its outcome may be in doubt, so neither the instance nor the cache is trusted.
     fn not_stored(&self, warm: &mut WarmState, commit: TurnCommit, error: backend::Error) -> CallError {
         let identity = self.context.identity.clone();
-        let of = (&self.activation.address, &self.services.deliveries);
+        let of = (&self.activation.address, &self.services.effects.deliveries);
         let in_doubt = matches!(error, backend::Error::Unavailable(_))
             .then(|| InDoubt::new(&self.turn_id, identity, commit, of))
             .flatten();

@@ -43,7 +43,7 @@ impl Turn<'_> {
         let reply = match request {
             EffectsRequest::List(page) => {
                 self.confirm_direct(warm).await?;
-                self.services.dead_letters.note(&self.activation.address, !letters.is_empty());
+                self.services.effects.dead_letters.note(&self.activation.address, !letters.is_empty());
                 stored_json(&self.shown(&letters, page))
             }
             EffectsRequest::Change(change) => stored_json(&self.change(warm, letters, change).await?),
@@ -58,7 +58,7 @@ impl Turn<'_> {
     async fn read_log(&self, warm: &mut WarmState) -> Result<(), CallError> {
         let mut claim = self.activation.take_effects(warm.epoch);
         let actor = &self.activation.address;
-        self.services.deliveries.claim(actor, &mut claim).await.map_err(nothing_done)?;
+        self.services.effects.deliveries.claim(actor, &mut claim).await.map_err(nothing_done)?;
         self.activation.keep_effects(warm.epoch, claim);
         Ok(())
     }
@@ -66,7 +66,7 @@ impl Turn<'_> {
     /// Makes dead letters of what was given up, in a commit as that of the host's reminder. An operator is not to find an
     /// effect in neither place.
     async fn bury_given_up(&self, warm: &mut WarmState) -> Result<(), CallError> {
-        if self.services.deliveries.given_up(&self.activation.address).is_empty() {
+        if self.services.effects.deliveries.given_up(&self.activation.address).is_empty() {
             return Ok(());
         }
         let fired = FiredWakeup { key: effect_log::reminder(), token: 0 };
@@ -77,7 +77,7 @@ impl Turn<'_> {
     /// A page of the actor's effects: the dead letters, then those that have not left.
     fn shown(&self, letters: &DeadLetters, page: EffectsPage) -> ActorEffects {
         let EffectsPage { from, limit, payload } = page;
-        let deliveries = &self.services.deliveries;
+        let deliveries = &self.services.effects.deliveries;
         let pending = deliveries.pending_of(&self.activation.address);
         let (waiting, dead) = (pending.len(), letters.len());
         let dead_letters = letters.iter().map(|letter| EffectInfo {
@@ -155,7 +155,7 @@ impl Turn<'_> {
             EffectsAction::Retry => counters.retried(taken.len()),
             EffectsAction::Discard => counters.discarded(taken.len()),
         }
-        self.services.dead_letters.note(actor, !letters.is_empty());
+        self.services.effects.dead_letters.note(actor, !letters.is_empty());
         Ok(EffectsChanged {
             agent_type: actor.agent_type.to_string(),
             actor_id: actor.id.to_string(),
@@ -170,7 +170,7 @@ impl Turn<'_> {
     /// discarded is gone.
     fn not_dead(&self, action: EffectsAction, id: &str) -> Result<NotDead, CallError> {
         let actor = &self.activation.address;
-        let pending = self.services.deliveries.pending_of(actor);
+        let pending = self.services.effects.deliveries.pending_of(actor);
         let is_pending = pending.iter().any(|logged| *logged.effect.id == *id);
         match action {
             EffectsAction::Retry if is_pending => Ok(NotDead::Pending),

@@ -17,7 +17,7 @@ impl Turn<'_> {
         warm: &mut WarmState,
         commit: &mut TurnCommit,
     ) -> Result<Option<Staged>, backend::Error> {
-        let deliveries = &self.services.deliveries;
+        let deliveries = &self.services.effects.deliveries;
         let effects = std::mem::take(&mut commit.effects);
         let has_effects = !effects.is_empty();
         let is_reminded = commit.handled.as_ref().is_some_and(effect_log::is_reminder);
@@ -68,7 +68,7 @@ impl Turn<'_> {
         effects: Vec<Effect>,
         commit: &mut TurnCommit,
     ) -> Result<Staged, backend::Error> {
-        let (deliveries, actor) = (&self.services.deliveries, &self.activation.address);
+        let (deliveries, actor) = (&self.services.effects.deliveries, &self.activation.address);
         let buried = self.bury(claim, commit).await;
         if buried.is_empty() {
             return deliveries.stage(actor, effects, &buried, commit);
@@ -91,7 +91,7 @@ impl Turn<'_> {
     /// Adds effects that were given up to the actor's dead letters, and returns them. If the dead letters cannot be read,
     /// the effects stay in the log. Notes whether there are some of which the agent is to be told.
     async fn bury(&self, claim: &mut LogClaim, commit: &mut TurnCommit) -> Vec<DeadLetter> {
-        let given_up = self.services.deliveries.given_up(&self.activation.address);
+        let given_up = self.services.effects.deliveries.given_up(&self.activation.address);
         let tells = self.loaded.version.has_on_effect_failed();
         if given_up.is_empty() && (!tells || claim.has_untold.is_some()) {
             return given_up;
@@ -129,7 +129,7 @@ impl Turn<'_> {
 
     /// Tells the index of dead letters that the actor gets some. Returns `false` if it must not yet.
     async fn announce(&self, letters: &DeadLetters) -> bool {
-        self.services.dead_letters.announce(&self.activation.address, letters.is_empty()).await
+        self.services.effects.dead_letters.announce(&self.activation.address, letters.is_empty()).await
     }
 
     /// The bytes of the actor's dead letters: beside its state, no more than that may have, and a quarter of a message, in
@@ -170,12 +170,12 @@ impl Turn<'_> {
         // After a turn of the host the agent is told next, if there is something to tell.
         let is_reminded = commit.handled.as_ref().is_some_and(effect_log::is_reminder);
         if is_reminded && claim.as_ref().is_some_and(|claim| claim.has_untold == Some(true)) {
-            self.services.untold.add(self.activation.address.clone());
+            self.services.effects.untold.add(self.activation.address.clone());
         }
         if let Some(staged) = staged {
             self.activation.agent.dead_letters.buried(staged.buried());
             // An earlier commit of the turn has begun some, which must not wait for this one's.
-            let begun = self.services.deliveries.committed(&self.activation.address, staged);
+            let begun = self.services.effects.deliveries.committed(&self.activation.address, staged);
             if let Some(earlier) = begun.and_then(|begun| warm.leaving.replace(begun)) {
                 earlier.leave();
             }

@@ -11,7 +11,7 @@ use super::{EVICTIONS, Turn};
 use crate::actor::schema::Schema;
 use crate::actor::warm_state::WarmState;
 use crate::component::{Instance, Outcome};
-use crate::imports::{ScopeOptions, TurnProducts, TurnScope};
+use crate::imports::{KnownState, ScopeOptions, TurnProducts, TurnScope};
 
 impl Turn<'_> {
     /// Runs the guest in the actor's instance, or in a new one. The actor keeps the instance only after a reply.
@@ -118,7 +118,7 @@ impl Turn<'_> {
             actor: actor.clone(),
             fault: Fault::NoRoom("all instances are in a turn".into()),
         };
-        let place = live.place(&actor.agent_type, self.loaded.version.core_instances);
+        let place = live.place(&actor.agent_type, self.loaded.version.outline.core_instances);
         let place = tokio::time::timeout_at(deadline, place).await.map_err(|_elapsed| {
             live.held_back(&actor.agent_type).map_or_else(no_room, CallError::ShareExceeded)
         })?;
@@ -142,8 +142,10 @@ impl Turn<'_> {
             calls: self.services.calls.clone(),
             turn_id: self.turn_id.clone(),
             context: self.context.clone(),
-            cache: std::mem::take(&mut warm.cache),
-            nested_commits: self.activation.nested_commits.clone(),
+            known: KnownState {
+                cache: std::mem::take(&mut warm.cache),
+                nested_commits: self.activation.nested_commits.clone(),
+            },
             log_rate: Some(self.services.log_rate.clone()),
         };
         TurnScope::new(options, handled, ends_timers)

@@ -155,9 +155,7 @@ impl Turn<'_> {
             Ok(self.begun(ran))
         };
         let Some(outcome) = self.revoked.run_until_cancelled(guest).await else {
-            *warm = WarmState { in_doubt: warm.in_doubt.take(), ..WarmState::default() };
-            self.activation.drop_effects();
-            return Err(given_up());
+            return Err(self.cut_off(warm));
         };
         let error = match outcome {
             Ok(Ran::Before(reply)) => return self.answer_again(warm, fired, reply).await,
@@ -180,6 +178,13 @@ impl Turn<'_> {
             self.end_timers(warm).await?;
         }
         Err(error)
+    }
+
+    /// Forgets what a guest may have left half done that was stopped, and what another host may change from now on.
+    fn cut_off(&self, warm: &mut WarmState) -> CallError {
+        *warm = WarmState { in_doubt: warm.in_doubt.take(), ..WarmState::default() };
+        self.activation.drop_effects();
+        given_up()
     }
 
     /// The agent has run in this activation.

@@ -6,7 +6,7 @@ use daca_base::ErrorCode;
 use daca_model::{CallError, TurnKind};
 use tokio::time::Instant;
 
-use super::{Answered, Turn, given_up};
+use super::{Answered, Turn};
 use crate::actor::effect_log::{DeadLetter, DeadLetters, MAX_TELLINGS};
 use crate::actor::warm_state::WarmState;
 use crate::component::Outcome;
@@ -30,9 +30,7 @@ impl Turn<'_> {
         }
         let epoch = warm.epoch;
         let Some(ran) = self.revoked.run_until_cancelled(self.run_handler(warm)).await else {
-            *warm = WarmState { in_doubt: warm.in_doubt.take(), ..WarmState::default() };
-            self.activation.drop_effects();
-            return Err(given_up());
+            return Err(self.cut_off(warm));
         };
         let Some(Handled { mut letters, id, outcome, products }) = ran? else {
             self.activation.has_told_all();
@@ -104,7 +102,7 @@ impl Turn<'_> {
     /// After a commit the agent is told of more, if there is more. What has failed waits for the host's reminder.
     fn tell_more(&self, letters: &DeadLetters) {
         if letters.has_news() {
-            self.services.untold.add(self.activation.address.clone());
+            self.services.effects.untold.add(self.activation.address.clone());
         }
     }
 }

@@ -10,7 +10,7 @@ use futures::poll;
 use tokio::time::Instant;
 
 use crate::actor::effect_log::{self, DEAD_LETTERS};
-use crate::fake::{FakeBackend, FakeHost, OVERLAP, actor};
+use crate::fake::{FakeBackend, FakeHost, OVERLAP, actor, code, ok};
 
 mod firing;
 mod waiting;
@@ -24,14 +24,6 @@ fn first_commit(answer: fn() -> Answer) -> Arc<FakeBackend> {
         0 => answer(),
         _ => Ok(()),
     })
-}
-
-fn ok(reply: &str) -> Result<String, String> {
-    Ok(reply.to_owned())
-}
-
-fn code(code: &str) -> Result<String, String> {
-    Err(code.to_owned())
 }
 
 #[tokio::test(start_paused = true)]

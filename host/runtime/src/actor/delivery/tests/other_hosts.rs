@@ -1,5 +1,7 @@
 //! What other hosts do with an actor's effects, and whose time counts.
 
+use std::sync::atomic::AtomicBool;
+
 use super::*;
 
 /// It would hold up those behind it, for minutes.
