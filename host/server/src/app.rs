@@ -25,6 +25,7 @@ use super::event_retries::Retries;
 use super::events::DeadEvent;
 use super::head::{self, HeadCut};
 use super::inputs::Input;
+use super::json_answer::Json;
 use super::rate::{RateLimiter, Standing};
 use super::{AppToken, HostSeal, Subscriptions};
 use daca_base::ErrorCode;
@@ -315,7 +316,7 @@ fn event_answer(outcome: EventOutcome) -> Response {
         EventOutcome::Drop(reason) => ("DROP", reason),
         EventOutcome::Retry(reason) | EventOutcome::Failed(reason) => ("RETRY", reason),
     };
-    axum::Json(json!({ "status": status, "message": message })).into_response()
+    Json(json!({ "status": status, "message": message })).into_response()
 }
 
 /// Lists the routes, and detects the one mistake that a path alone shows: an empty actor id.

@@ -9,7 +9,7 @@
 //! events; both publish [`dead_letters`]. [`server`] accepts connections and shuts down. [`connections`] limits their
 //! number, and [`connection`] is one of them; [`head`], [`head_filter`], [`framing`] and [`socket`] limit the heads of
 //! requests, and [`body`] and [`budget`] their bodies. [`host_seal`] proves to another host that a call is of a host.
-//! [`encoding`] refuses compressed bodies, and [`upload`] reads components. [`rate`] counts the callers of a route.
+//! [`json_answer`] writes answers. [`encoding`] refuses compressed bodies, and [`upload`] reads components. [`rate`] counts the callers of a route.
 //! [`lingering`] lets clients see why a body was refused, and [`unreadable`] why a request was.
 
 mod admin;
@@ -34,6 +34,7 @@ mod head;
 mod head_filter;
 mod host_seal;
 mod inputs;
+mod json_answer;
 mod lingering;
 mod logs;
 mod metrics;
