@@ -188,6 +188,7 @@ mod tests {
             assert!(tries.is_empty());
         }
     }
+
     #[test]
     fn many_messages_that_fail_do_not_reset_the_count_of_another() {
         let tries = Tries::default();
