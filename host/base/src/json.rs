@@ -11,6 +11,7 @@
 //! fields that a type does not know, which `reader` reads. `clippy.toml` keeps the host's crates away from serde_json's own
 //! readers.
 
+mod beginning;
 mod meaning;
 mod reader;
 mod unknown;

@@ -30,7 +30,7 @@ use super::rate::{RateLimiter, Standing};
 use super::{AppToken, HostSeal, Subscriptions};
 use daca_base::ErrorCode;
 use daca_base::json::Document;
-use daca_base::telemetry::printable;
+use daca_base::telemetry::{MAX_TEXT, printable};
 use daca_deploy::Deployer;
 use daca_manifest::{InputBinding, Route};
 use daca_model::backend::{EventOutcome, Readiness};
@@ -251,7 +251,10 @@ async fn try_route(
     if let Some(log) = &state.route.log {
         let line = match &document {
             Ok(document) => log.render(document),
-            Err(_) => log.render(&Document::of_text(&String::from_utf8_lossy(&body))),
+            Err(_) => {
+                let beginning = body.get(..MAX_TEXT).unwrap_or(&body);
+                log.render(&Document::of_text(&String::from_utf8_lossy(beginning)))
+            }
         };
         tracing::info!(path = state.route.path, "{}", printable(&line));
     }
