@@ -4,19 +4,62 @@ import { ask, HostError, Invalid } from "./failures.js";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-/** The bytes of a value. Bytes stay as they are; `undefined` is `null`. */
+/** The depth of lists and objects that the SDKs of all languages read. */
+const MAX_DEPTH = 127;
+const DEEP = `its lists and objects are nested more than ${MAX_DEPTH} levels deep`;
+const [QUOTE, BACKSLASH, LIST, LIST_END, OBJECT, OBJECT_END] = [...'"\\[]{}'].map((character) => character.charCodeAt(0));
+
+/** The bytes of a value. Bytes stay as they are; `undefined` is `null`. What could not be read again is refused. */
 export function toBytes(value) {
   if (value instanceof Uint8Array) return value;
   const text = JSON.stringify(value === undefined ? null : value);
   if (text === undefined) throw new TypeError(`a ${typeof value} is no JSON value`);
-  return encoder.encode(text);
+  const bytes = encoder.encode(text);
+  if (isTooDeep(bytes)) throw new RangeError(`the value cannot be written as JSON: ${DEEP}`);
+  return bytes;
 }
 
 /** The value of bytes that hold JSON; `undefined` for no bytes at all. */
-export function fromBytes(bytes, refuse) {
-  if (!bytes || bytes.length === 0) return undefined;
-  const text = decoder.decode(asBytes(bytes));
+export function fromBytes(data, refuse) {
+  if (!data || data.length === 0) return undefined;
+  const bytes = asBytes(data);
+  if (isTooDeep(bytes)) throw new SyntaxError(DEEP);
+  const text = decoder.decode(bytes);
   return JSON.parse(text, SURROGATE.test(text) ? refuse : undefined);
+}
+
+function isTooDeep(bytes) {
+  if (!hasManyBrackets(bytes)) return false;
+  let depth = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte === QUOTE) at = endOfText(bytes, at);
+    else if (byte === LIST || byte === OBJECT) depth++;
+    else if (byte === LIST_END || byte === OBJECT_END) depth--;
+    if (depth > MAX_DEPTH) return true;
+  }
+  return false;
+}
+
+/** Few values have more brackets than the levels that are permitted: the others need no closer look. */
+function hasManyBrackets(bytes) {
+  let count = 0;
+  for (const bracket of [LIST, OBJECT]) {
+    for (let at = bytes.indexOf(bracket); at >= 0; at = bytes.indexOf(bracket, at + 1)) {
+      if (++count > MAX_DEPTH) return true;
+    }
+  }
+  return false;
+}
+
+/** The place of the quote that ends a text; the last byte of JSON that has none. */
+function endOfText(bytes, start) {
+  for (let at = bytes.indexOf(QUOTE, start + 1); at >= 0; at = bytes.indexOf(QUOTE, at + 1)) {
+    let escapes = at;
+    while (bytes[escapes - 1] === BACKSLASH) escapes--;
+    if ((at - escapes) % 2 === 0) return at;
+  }
+  return bytes.length;
 }
 
 /** Half of a surrogate pair can only be written as an escape: the bytes are UTF-8. */

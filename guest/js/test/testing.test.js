@@ -7,6 +7,7 @@ import {
 import { TestHost } from "@daca/sdk/testing";
 import { failureOf } from "../src/agent.js";
 import { inspect } from "../src/inspect.js";
+import { fromBytes, toBytes } from "../src/json.js";
 import { counter } from "./agents.js";
 
 test("a turn commits its state, its events and its log", async () => {
@@ -45,6 +46,26 @@ test("half of a surrogate pair is no payload, and is replaced in what the host i
   assert.deepEqual(host.logged.map(({ message }) => message), ["a\ufffd"]);
   for (const payload of ["\ud83d", [{ "\udc00": 1 }]]) await assert.rejects(host.actor("a").call("Say", payload), Invalid);
   await host.actor("a").call("Say", "\\ud83d");
+});
+
+test("what could not be read again is not written", async () => {
+  const nested = (depth, inner) => (depth === 0 ? inner : nested(depth - 2, [{ a: inner }]));
+  // Brackets in texts are no levels, and neither are those that have ended.
+  const deepest = [nested(124, ["[".repeat(200), '\\"[{'.repeat(100), "\\", {}, ...Array(200).fill([])])];
+  assert.deepEqual(fromBytes(toBytes(deepest)), deepest);
+  for (const deep of [[deepest], nested(128, null), nested(1000, 0)]) {
+    assert.throws(() => toBytes(deep), /^RangeError: the value cannot be written as JSON: .* more than 127 levels deep$/);
+    const text = new TextEncoder().encode(JSON.stringify(deep));
+    assert.throws(() => fromBytes(text), /^SyntaxError: .* more than 127 levels deep$/);
+  }
+  class Deep {
+    Keep() {
+      state.set("k", nested(128, null));
+    }
+  }
+  const host = new TestHost(agent(Deep));
+  await assert.rejects(host.actor("a").call("Keep"), Failed);
+  assert.equal(host.actor("a").state.size, 0);
 });
 
 test("the clock fires reminders and timers, and a deactivation ends timers", async () => {

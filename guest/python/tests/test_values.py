@@ -70,6 +70,31 @@ def test_numbers_keep_every_digit():
         json.dumps(float("nan"))
 
 
+def nested(depth, inner):
+    value = inner
+    for _ in range(depth):
+        value = [{"a": value}]
+    return value
+
+
+@pytest.mark.parametrize("depth", [128, 500, 9_998, 100_000])
+def test_what_could_not_be_read_again_is_not_written(depth):
+    deep = nested(depth // 2, None)
+    for write in [json.dumps, json.to_bytes]:
+        with pytest.raises(ValueError, match="^a list cannot be written as JSON: .* more than 127 levels deep"):
+            write(deep)
+    with pytest.raises(ValueError, match="more than 127 levels deep"):
+        json.loads("[" * depth + "]" * depth)
+
+
+def test_the_deepest_value_is_written_and_read():
+    # Brackets in texts are no levels, and neither are those that have ended.
+    deepest = [nested(62, ["[" * 200, '\\"[{' * 100, "\\", {}] + [[]] * 200)]
+    assert json.loads(json.dumps(deepest)) == deepest
+    with pytest.raises(ValueError):
+        json.dumps([deepest])
+
+
 def test_coroutines_are_driven_to_their_end(a):
     assert a.call("Add", 2) == 2
     with pytest.raises(Failed, match="awaits Never, which nothing settles.*") as raised:

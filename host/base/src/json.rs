@@ -2,15 +2,18 @@
 //!
 //! A text is checked once ([`Document::parse`]): its encoding, its syntax, and that it is nested no deeper than
 //! [`MAX_DEPTH`]. After that its original bytes are passed on, and fields are slices of them. So numbers keep every
-//! digit, objects keep the order of their fields, and no function here is recursive.
+//! digit, objects keep the order of their fields, and only the reader of known forms is recursive.
 //!
 //! External JSON never becomes a `serde_json::Value`. With serde_json's features `raw_value` and `arbitrary_precision`,
 //! which any crate of a build can turn on for all others, `Value` gives a special meaning to the keys
 //! `$serde_json::private::RawValue` and `$serde_json::private::Number`: the first contains text that is parsed in place
-//! of the object, with a new depth limit, so that 20 KB overflow the stack. Here they are ordinary keys. `clippy.toml`
-//! keeps the rest of this crate away from serde_json's own parsers.
+//! of the object, with a new depth limit, so that 20 KB overflow the stack. Here they are ordinary keys, also among
+//! fields that a type does not know, which `reader` reads. `clippy.toml` keeps the host's crates away from serde_json's own
+//! readers.
 
+mod beginning;
 mod meaning;
+mod reader;
 mod scan;
 mod unknown;
 mod writer;
@@ -23,6 +26,7 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 pub use meaning::meaning_of;
+use reader::Reader;
 use scan::{Fields, Items, depth, end_of_string, is_deeper, is_space, skip_space, string};
 pub use unknown::UnknownFields;
 pub use writer::ObjectWriter;
@@ -193,8 +197,7 @@ impl fmt::Display for Document {
 pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
     let text = text.strip_prefix(UTF8_MARK).unwrap_or(text);
     check(text)?;
-    #[expect(clippy::disallowed_methods, reason = "the text was checked, and the type is no Value")]
-    serde_json::from_slice(text).map_err(|error| Error::Form(error.to_string()))
+    T::deserialize(&mut Reader::of(text)).map_err(|error| Error::Form(error.to_string()))
 }
 
 /// The same for an object that somebody has sent: the error names the field. serde also takes a list for a struct, with
@@ -205,8 +208,7 @@ pub fn read_object<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
     if text.get(skip_space(text, 0)) != Some(&b'{') {
         return Err(Error::NotObject);
     }
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    serde_path_to_error::deserialize(&mut Reader::of(text)).map_err(|error| {
         // A field that is missing has no place in the text; the parser's message names it.
         let is_of_a_field = error.path().iter().next().is_some();
         let field = if is_of_a_field { format!("the field {}: ", error.path()) } else { String::new() };

@@ -1,7 +1,7 @@
-//! Tasks that run as long as the host.
+//! Tasks and threads that run as long as the host.
 //!
-//! A panic ends only the task in which it happens. If a task runs forever (it fires reminders, follows the sidecar,
-//! deactivates idle actors), that would be an unnoticed outage: such a task is restarted.
+//! A panic ends only the task or thread in which it happens. If that runs forever (it fires reminders, follows the
+//! sidecar, deactivates idle actors, writes the state), its end would be an unnoticed outage: it is restarted.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -21,21 +21,36 @@ pub async fn lasting<F: Future<Output = ()>>(name: &str, mut begin: impl FnMut()
     }
 }
 
-/// Runs a step of a task that continues afterwards, even if the step panics; the log has the panic.
-pub async fn step(name: &str, step: impl Future<Output = ()>) {
-    ended_well(name, step).await;
+/// The same for the work of a thread.
+pub fn lasting_thread(name: &str, mut work: impl FnMut()) {
+    while std::panic::catch_unwind(AssertUnwindSafe(&mut work)).is_err() {
+        log_panic(name);
+        std::thread::sleep(PAUSE);
+    }
 }
 
-async fn ended_well(name: &str, step: impl Future<Output = ()>) -> bool {
-    let ended = AssertUnwindSafe(step).catch_unwind().await;
+/// Runs a step of a task that continues afterwards, even if the step panics; the log has the panic.
+pub async fn step(name: &str, step: impl Future<Output = ()>) {
+    if !ended_well(name, step).await {
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Runs work whose caller does something else if it panics; the log has the panic. Returns `false` then.
+pub async fn ended_well(name: &str, work: impl Future<Output = ()>) -> bool {
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
     if ended.is_err() {
-        tracing::error!(
-            code = ErrorCode::Internal.as_str(),
-            task = name,
-            "a task of the host panicked, and continues"
-        );
+        log_panic(name);
     }
     ended.is_ok()
+}
+
+fn log_panic(name: &str) {
+    tracing::error!(
+        code = ErrorCode::Internal.as_str(),
+        task = name,
+        "a task of the host panicked, and continues"
+    );
 }
 
 #[cfg(test)]
@@ -51,6 +66,16 @@ mod tests {
             async move { assert!(!is_first, "the first time it panics") }
         })
         .await;
+        assert_eq!(begun, 2);
+    }
+
+    #[test]
+    fn the_work_of_a_thread_begins_again_as_well() {
+        let mut begun = 0;
+        lasting_thread("test", || {
+            begun += 1;
+            assert!(begun > 1, "the first time it panics");
+        });
         assert_eq!(begun, 2);
     }
 }

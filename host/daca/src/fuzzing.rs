@@ -9,7 +9,7 @@ use std::path::Path;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use daca_base::json::{Document, MAX_DEPTH, is_json, meaning_of};
+use daca_base::json::{Document, MAX_DEPTH, UnknownFields, is_json, meaning_of, read};
 use daca_dapr::shown_reminder;
 use daca_manifest::{Manifest, Template};
 use daca_model::backend::{firing_data, without_once_mark};
@@ -17,8 +17,12 @@ use daca_model::cloud_event;
 use daca_routing::{context_of, wire_reply};
 
 /// The JSON parser: accepted documents have a limited depth, their fields and lines are JSON again, and a line means the
-/// same.
+/// same. Fields that no type knows are written as they were read.
 pub fn json(input: &[u8]) {
+    if let Ok(unknown) = read::<UnknownFields>(input) {
+        let again = serde_json::to_vec(&unknown).map(|text| read::<UnknownFields>(&text));
+        assert!(matches!(again, Ok(Ok(again)) if again == unknown), "fields are kept");
+    }
     let Ok(document) = Document::parse(&Bytes::copy_from_slice(input)) else { return };
     assert!(document.depth() <= MAX_DEPTH, "the depth is bounded");
     assert!(is_json(document.bytes()), "what is passed on is JSON");

@@ -205,10 +205,11 @@ impl Pod {
     }
 
     async fn post(&self, body: String) -> Result<(), Error> {
-        let account = Path::new(ACCOUNT);
-        // The kubelet renews it, so it is read each time.
-        let token = tokio::fs::read_to_string(account.join("token")).await.map_err(Error::Account)?;
-        let connector = connector(&account.join("ca.crt"))?;
+        // The kubelet renews them, so they are read each time.
+        let token = Path::new(ACCOUNT).join("token");
+        let token = tokio::fs::read_to_string(token).await.map_err(Error::Account)?;
+        let reading = tokio::task::spawn_blocking(|| connector(&Path::new(ACCOUNT).join("ca.crt")));
+        let connector = reading.await.map_err(|ended| Error::Account(io::Error::other(ended)))??;
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(Error::Connection)?;
         let name = ServerName::try_from(self.host.clone())
             .map_err(|error| Error::Connection(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
@@ -236,7 +237,7 @@ impl Pod {
     }
 }
 
-/// Trusts only the cluster's own authority.
+/// Trusts only the cluster's own authority. Blocks.
 fn connector(authority: &Path) -> Result<TlsConnector, Error> {
     let unusable = |error: String| Error::Account(io::Error::new(io::ErrorKind::InvalidData, error));
     let mut roots = RootCertStore::empty();

@@ -14,6 +14,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use daca_base::ErrorCode;
 use daca_base::memory::machine;
+use daca_base::task;
 use daca_base::telemetry::{self, Log};
 use daca_client as client;
 use daca_client::{Admin, Deployment, EffectsView, LogRequest, TopRequest};
@@ -266,7 +267,11 @@ async fn serve(options: Options, builds: bool, shutdown: CancellationToken) -> R
     );
     let deployer = Arc::new(host.deployer().clone());
     let sources = sources.map(|sources| tokio::spawn(sources.run(deployer.clone(), shutdown.clone())));
-    let reports = Pod::from_environment().map(|pod| tokio::spawn(pod.report(deployer, shutdown.clone())));
+    let reports = Pod::from_environment().map(|pod| {
+        let stop = shutdown.clone();
+        let report = move || pod.clone().report(deployer.clone(), stop.clone());
+        tokio::spawn(task::lasting("events of the cluster", report))
+    });
     host.run(shutdown).await;
     if let Some(sources) = sources {
         sources.await.map_err(|error| Failure::at("watching the sources", &error))?;

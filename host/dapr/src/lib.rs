@@ -24,6 +24,7 @@ mod shared;
 mod state;
 mod status;
 mod texts;
+mod timers;
 mod wakeups;
 mod watch;
 
@@ -33,6 +34,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use daca_base::memory::MemoryBudget;
 use daca_base::task;
 use daca_manifest::Manifest;
 use daca_model::backend::{
@@ -58,6 +60,7 @@ use schedules::Schedules;
 use shared::SharedState;
 use state::StateClient;
 pub use status::InvokeError;
+use timers::Timers;
 pub use wakeups::shown_reminder;
 use watch::{SidecarStatus, Watch};
 
@@ -87,16 +90,21 @@ pub struct Sidecar {
 }
 
 impl Sidecar {
-    /// Nothing is sent before [`Backend::start`] or the first request.
-    pub fn new(manifest: &Manifest, options: SidecarOptions) -> Result<Sidecar, EndpointError> {
+    /// Nothing is sent before [`Backend::start`] or the first request. What is recorded of timers is a part of `memory`.
+    pub fn new(
+        manifest: &Manifest,
+        options: SidecarOptions,
+        memory: &MemoryBudget,
+    ) -> Result<Sidecar, EndpointError> {
         let (client, epoch) =
             connection::client(&options.grpc, options.api_token.as_ref().map(|token| token.expose_secret()))?;
         let known = SidecarStatus::default();
         let reminders = Reminders::new(client.clone(), options.http.clone(), options.api_token.clone())?;
+        let timers = Timers::new(manifest, memory.clone());
         let shared = SharedState::new(client.clone(), manifest.dapr.state_store.clone());
         Ok(Sidecar {
             state: StateClient::new(client.clone(), known.clone()),
-            schedules: Schedules::new(client.clone(), epoch.clone(), known.clone(), reminders),
+            schedules: Schedules::new(client.clone(), epoch.clone(), known.clone(), reminders, timers),
             publisher: Publisher::new(client.clone()),
             sends: InFlight::default(),
             shared: Arc::new(shared),

@@ -19,7 +19,8 @@ use super::connection::Client;
 use super::epoch::Epoch;
 use super::reminders::Reminders;
 use super::request::{STORE_TIMEOUT, within};
-use super::wakeups::{self, Timers, reminder_request, timer_request, until_done};
+use super::timers::Timers;
+use super::wakeups::{self, reminder_request, timer_request, until_done};
 use super::watch::SidecarStatus;
 use super::{names, status};
 
@@ -47,8 +48,14 @@ pub(super) struct Schedules {
 }
 
 impl Schedules {
-    pub(super) fn new(client: Client, epoch: Epoch, known: SidecarStatus, reminders: Reminders) -> Schedules {
-        let (timers, has_warned, unreminded) = (Timers::default(), AtomicBool::new(false), Mutex::default());
+    pub(super) fn new(
+        client: Client,
+        epoch: Epoch,
+        known: SidecarStatus,
+        reminders: Reminders,
+        timers: Timers,
+    ) -> Schedules {
+        let (has_warned, unreminded) = (AtomicBool::new(false), Mutex::default());
         Schedules { client, epoch, known, reminders, timers, has_warned, unreminded }
     }
 
@@ -64,8 +71,9 @@ impl Schedules {
 
     /// Registers the new reminders and timers of a turn, before its state is saved. The host's own reminder may be
     /// impossible, because the scheduler accepts fewer ids than there are: the agent has not asked for it, and its turn
-    /// does not fail for that.
+    /// does not fail for that. If the actor would have too many timers, nothing is registered.
     pub(super) async fn register_all(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
+        let _reserved = self.timers.admit(self.epoch.now(), actor, commit)?;
         for (key, registration) in &commit.wakeups {
             let Some(registration) = registration else { continue };
             match self.register(actor, key, registration).await {

@@ -1,19 +1,16 @@
-//! Reminders and timers of the sidecar: the encoding of schedules, and a record of what the sidecar cannot be asked.
+//! Reminders and timers of the sidecar: the encoding of schedules.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dapr::dapr::proto::common::v1::{JobFailurePolicy, JobFailurePolicyConstant, job_failure_policy::Policy};
 use dapr::dapr::proto::runtime::v1 as proto;
-use parking_lot::{Mutex, MutexGuard};
 
 use super::names::segment;
 use daca_base::go_duration;
 use daca_base::json::Document;
 use daca_model::ActorAddress;
-use daca_model::backend::{Error, Registration, TurnCommit, WakeupKind, firing_data, with_once_mark};
+use daca_model::backend::{Error, Registration, firing_data, with_once_mark};
 
 /// The wait before a failed firing is retried.
 pub(super) const RETRY_DELAY: Duration = Duration::from_secs(5);
@@ -152,87 +149,6 @@ pub(super) fn registration(
 
 fn unreadable_time(text: &str) -> Error {
     Error::Other(format!("the sidecar returned the time {text:?}, which cannot be parsed"))
-}
-
-/// The timers of this host's active actors. The sidecar keeps them in memory, as long as the actor is active here, and
-/// cannot be asked for them, so registrations are recorded here. Cheap to clone.
-#[derive(Clone, Default)]
-pub(super) struct Timers(Arc<Mutex<Noted>>);
-
-#[derive(Default)]
-struct Noted {
-    /// The ownership epoch that they belong to: they end with it.
-    epoch: u64,
-    timers: HashMap<ActorAddress, HashMap<String, NotedTimer>>,
-}
-
-struct NotedTimer {
-    registration: Registration,
-    registered: Instant,
-}
-
-impl Timers {
-    pub(super) fn note(
-        &self,
-        epoch: u64,
-        actor: &ActorAddress,
-        name: &str,
-        registration: Option<&Registration>,
-    ) {
-        let mut noted = self.lock(epoch);
-        match registration {
-            Some(registration) => {
-                let timer = NotedTimer { registration: registration.clone(), registered: Instant::now() };
-                noted.timers.entry(actor.clone()).or_default().insert(name.to_owned(), timer);
-            }
-            None => {
-                if let Some(own) = noted.timers.get_mut(actor) {
-                    own.remove(name);
-                    if own.is_empty() {
-                        noted.timers.remove(actor);
-                    }
-                }
-            }
-        }
-    }
-
-    pub(super) fn get(&self, epoch: u64, actor: &ActorAddress, name: &str) -> Option<Registration> {
-        let noted = self.lock(epoch);
-        let NotedTimer { registration, registered } = noted.timers.get(actor)?.get(name)?;
-        let is_over = registration.ttl.is_some_and(|ttl| registered.elapsed() >= ttl);
-        (!is_over).then(|| registration.clone())
-    }
-
-    /// A one-shot timer ends with the commit of its turn.
-    pub(super) fn fired(&self, epoch: u64, actor: &ActorAddress, commit: &TurnCommit) {
-        let Some(fired) = commit.handled.as_ref().filter(|fired| fired.key.kind == WakeupKind::Timer) else {
-            return;
-        };
-        if self.get(epoch, actor, &fired.key.name).is_some_and(|timer| timer.period.is_none()) {
-            self.note(epoch, actor, &fired.key.name, None);
-        }
-    }
-
-    /// The timer that this commit's turn handled, if the turn has changed it and it would fire again by itself.
-    pub(super) fn comes_back(&self, epoch: u64, actor: &ActorAddress, commit: &TurnCommit) -> Option<String> {
-        let fired = commit.handled.as_ref().filter(|fired| fired.key.kind == WakeupKind::Timer)?;
-        let is_changed = commit.wakeups.contains_key(&fired.key);
-        let fires_once = self.get(epoch, actor, &fired.key.name).is_some_and(|timer| timer.period.is_none());
-        (is_changed && !fires_once).then(|| fired.key.name.clone())
-    }
-
-    /// The actor was deactivated: returns the names of its timers, which end with it.
-    pub(super) fn end(&self, epoch: u64, actor: &ActorAddress) -> Vec<String> {
-        self.lock(epoch).timers.remove(actor).map(|own| own.into_keys().collect()).unwrap_or_default()
-    }
-
-    fn lock(&self, epoch: u64) -> MutexGuard<'_, Noted> {
-        let mut noted = self.0.lock();
-        if noted.epoch != epoch {
-            *noted = Noted { epoch, ..Noted::default() };
-        }
-        noted
-    }
 }
 
 #[cfg(test)]

@@ -95,6 +95,14 @@ impl Error {
         Error::new(ErrorCode::TooManyPins, message, "unpin those that no longer need it")
     }
 
+    /// Only a record that no host has written comes here.
+    pub(super) fn no_revision_after(revision: u64) -> Error {
+        let message =
+            format!("the record has revision {revision}, which no host has written, and cannot be changed");
+        let help = "put the record of a backup in its place";
+        Error::new(ErrorCode::VersionsUnreadable, message, help)
+    }
+
     pub(super) fn not_pinned(actor: &str) -> Error {
         let message = format!("the actor {actor:?} is not pinned");
         Error::new(ErrorCode::NotPinned, message, "`daca versions` lists those that are")

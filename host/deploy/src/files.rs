@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use daca_base::ErrorCode;
 use daca_base::digest::short;
+use daca_base::task;
 
 use super::record::{FileSeen, Origin, Source};
 use super::request::{DeployRequest, Deployed};
@@ -71,25 +72,28 @@ impl Deployer {
         }
         let mut next = first;
         loop {
-            let content = match next.take() {
-                Some(content) => content,
-                None => file.next().await,
-            };
-            match self.take_file(&agent_type, content.clone(), at_start).await {
-                Err(error) if error.is_retryable() => {
-                    tracing::warn!(
-                        agent_type = &*agent_type,
-                        code = error.code.as_str(),
-                        "the component's file will be deployed later: {}",
-                        error.message
-                    );
-                    let newer = tokio::time::timeout(RETRY_DELAY, file.next()).await.ok();
-                    at_start &= newer.is_none();
-                    next = newer.or(Some(content));
+            let step = async {
+                let content = match next.take() {
+                    Some(content) => content,
+                    None => file.next().await,
+                };
+                match self.take_file(&agent_type, content.clone(), at_start).await {
+                    Err(error) if error.is_retryable() => {
+                        tracing::warn!(
+                            agent_type = &*agent_type,
+                            code = error.code.as_str(),
+                            "the component's file will be deployed later: {}",
+                            error.message
+                        );
+                        let newer = tokio::time::timeout(RETRY_DELAY, file.next()).await.ok();
+                        at_start &= newer.is_none();
+                        next = newer.or(Some(content));
+                    }
+                    // Refusals are in the log and in the record.
+                    _done_or_refused => at_start = false,
                 }
-                // Refusals are in the log and in the record.
-                _done_or_refused => at_start = false,
-            }
+            };
+            task::step("file of a component", step).await;
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::controller::ControllerHandle;
-use daca_base::clock::unix_ms;
+use daca_base::clock::{millis, unix_ms};
 use daca_base::json::{self, Document, UnknownFields};
 use daca_model::admin::HostVersions;
 use daca_model::backend::{self, SharedStore, change_shared, stored_json};
@@ -22,6 +22,8 @@ const KEY: &str = "daca-hosts";
 const WRITE_INTERVAL: Duration = Duration::from_secs(5);
 /// A host that has not written for this time is gone.
 const HOST_TIMEOUT: Duration = Duration::from_secs(20);
+/// The time by which the clock of another host may be ahead. An entry of a later time would stay after its host is gone.
+const MAX_AHEAD: Duration = Duration::from_secs(300);
 /// The time that a shutdown waits for the removal of the entry.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -105,8 +107,7 @@ impl Hosts {
             serving,
             seen_ms_ago: now.saturating_sub(at),
         });
-        let is_there = |host: &HostVersions| u128::from(host.seen_ms_ago) < HOST_TIMEOUT.as_millis();
-        std::iter::once(own).chain(others.filter(is_there)).collect()
+        std::iter::once(own).chain(others).collect()
     }
 
     fn serving(&self) -> BTreeMap<String, String> {
@@ -117,15 +118,14 @@ impl Hosts {
     async fn lines(&self) -> Result<Lines, backend::Error> {
         let Some(store) = &self.store else { return Ok(Lines::new()) };
         let value = store.read(&[KEY.to_owned()]).await?.into_iter().flatten().next();
-        Ok(value.map(|value| entries(&value.value)).unwrap_or_default())
+        Ok(value.map(|value| present_entries(&value.value, unix_ms(SystemTime::now()))).unwrap_or_default())
     }
 
     async fn write(&self, serving: Option<BTreeMap<String, String>>) -> Result<(), backend::Error> {
         let Some(store) = &self.store else { return Ok(()) };
         let change = |value: Option<Bytes>| {
-            let mut lines = value.map(|value| entries(&value)).unwrap_or_default();
             let at = unix_ms(SystemTime::now());
-            lines.retain(|_, line| u128::from(at.saturating_sub(line.at)) < HOST_TIMEOUT.as_millis());
+            let mut lines = value.map(|value| present_entries(&value, at)).unwrap_or_default();
             match &serving {
                 Some(serving) => {
                     let line = Line { serving: serving.clone(), at, unknown: UnknownFields::default() };
@@ -138,6 +138,16 @@ impl Hosts {
         // If others have written each time, the next entry is written soon.
         change_shared(&**store, KEY, change).await.map(drop)
     }
+}
+
+/// The entries of the hosts that are there.
+fn present_entries(value: &Bytes, now: u64) -> Lines {
+    let mut lines = entries(value);
+    lines.retain(|_, line| {
+        let (old, ahead) = (now.saturating_sub(line.at), line.at.saturating_sub(now));
+        old < millis(HOST_TIMEOUT) && ahead <= millis(MAX_AHEAD)
+    });
+    lines
 }
 
 /// The entries in a stored value. One that is damaged or has another form is left out, and goes with the next write: each

@@ -21,6 +21,7 @@ pub use change::ChangeOutcome;
 use daca_base::digest::short;
 use daca_base::json::UnknownFields;
 use daca_model::admin::Word;
+use format::MAX_REVISIONS;
 pub(super) use format::{ReadError, read, read_local};
 
 /// The newest format that this host knows, and the one that it writes.
@@ -181,7 +182,7 @@ impl Record {
                     return Ok(self.outcome(EventKind::Unchanged, version, share));
                 }
                 self.check_schema(&label, migrates)?;
-                self.revision += 1;
+                self.revision = self.next_revision()?;
                 let metadata = VersionMetadata {
                     label,
                     bytes,
@@ -198,8 +199,9 @@ impl Record {
             Change::RollBack { force, text, only } => self.roll_back(force, text, only.as_deref(), origin),
             Change::Pin { actor, version } => self.pin(actor, version, origin),
             Change::Unpin { actor } => {
+                let next = self.next_revision()?;
                 let version = self.pins.remove(&actor).ok_or_else(|| Error::not_pinned(&actor))?;
-                self.revision += 1;
+                self.revision = next;
                 let text = format!("the actor {actor:?}");
                 self.remember(EventKind::Unpinned, version.clone(), origin, None, text);
                 Ok(self.outcome(EventKind::Unpinned, version, 0))
@@ -211,12 +213,18 @@ impl Record {
         }
     }
 
+    /// The revision after a change: none that [`read`] would refuse.
+    fn next_revision(&self) -> Result<u64, Error> {
+        let next = self.revision.checked_add(1).filter(|next| *next <= MAX_REVISIONS);
+        next.ok_or_else(|| Error::no_revision_after(self.revision))
+    }
+
     fn pin(&mut self, actor: String, version: String, origin: &Origin) -> Result<ChangeOutcome, Error> {
         if self.pins.len() >= MAX_PINS && !self.pins.contains_key(&actor) {
             return Err(Error::too_many_pins(MAX_PINS));
         }
         self.check_schema(self.label(&version), self.migrates(&version))?;
-        self.revision += 1;
+        self.revision = self.next_revision()?;
         self.pins.insert(actor.clone(), version.clone());
         if let Some(metadata) = self.versions.get_mut(&version) {
             metadata.last_revision = self.revision;
@@ -307,7 +315,7 @@ impl Record {
         if let Some(schema) = unreadable.filter(|_| !force) {
             return Err(Error::rollback_loses_schema(schema, self.label(&comes)));
         }
-        self.revision += 1;
+        self.revision = self.next_revision()?;
         if self.canary.take().is_none() {
             self.previous.pop();
             self.serving.clone_from(&comes);

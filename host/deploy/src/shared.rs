@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::library::Stored;
 use super::record::{self, FORMAT, ReadError, Record};
+use daca_base::ErrorCode;
 use daca_base::digest::digest;
 use daca_model::MAX_COMPONENT;
 use daca_model::backend::{self, SharedStore, SharedWriteError, stored_json};
@@ -158,19 +159,33 @@ impl SharedType {
     }
 }
 
-/// Parses values that others may have written into the shared state, and continues with them. For fuzzing.
+/// Parses values that others may have written into the shared state, a data folder or a backup, and continues with them.
+/// For fuzzing.
 pub fn read_stored(text: &[u8]) {
-    use super::record::{Change, Origin, Source};
     daca_base::json::read::<Head>(text).ok(); // only a panic would be an error here
-    if let Ok(mut record) = record::read(text) {
-        let origin = Origin { source: Source::Host, initiated_by: String::new() };
-        let roll_back = Change::RollBack { force: true, text: String::new(), only: None };
-        let (version, code) = (record.serving.clone(), daca_base::ErrorCode::TrialFailed);
-        let refuse = Change::Refuse { version, code, text: String::new() };
-        for change in [refuse, roll_back] {
-            record.apply(change, &origin).ok(); // as above
-        }
-        record.prune(2);
-        let _names = (record.name(&record.serving), record.served_for(&record.serving));
+    let local = record::read_local(text).map(|local| Arc::unwrap_or_clone(local.record));
+    for record in [record::read(text), local].into_iter().flatten() {
+        continue_with(record);
     }
+}
+
+/// Makes a change of each kind. The record is one that can be read afterwards.
+fn continue_with(mut record: Record) {
+    use super::record::{Change, Origin, Source};
+    let origin = Origin { source: Source::Host, initiated_by: String::new() };
+    let (version, actor) = (record.serving.clone(), String::from("a"));
+    let changes = [
+        Change::Refuse { version: version.clone(), code: ErrorCode::TrialFailed, text: String::new() },
+        Change::RollBack { force: true, text: String::new(), only: None },
+        Change::Pin { actor: actor.clone(), version: version.clone() },
+        Change::Unpin { actor },
+        Change::Deploy { version, label: String::from("1"), bytes: 1, migrates: true, share: 10 },
+    ];
+    for change in changes {
+        record.apply(change, &origin).ok(); // it may be refused
+    }
+    record.prune(2);
+    let _names = (record.name(&record.serving), record.served_for(&record.serving));
+    let again = serde_json::to_vec(&record).map(|text| record::read(&text));
+    assert!(matches!(again, Ok(Ok(_))), "what a host writes can be read: {again:?}");
 }

@@ -22,6 +22,9 @@ pub(super) struct FailPoints {
     /// The step, and how often it will still be passed, the last time included.
     #[cfg(debug_assertions)]
     armed: Option<(FailPoint, u64)>,
+    /// The thread panics there, in place of the end of the process: for tests.
+    #[cfg(debug_assertions)]
+    panics: bool,
 }
 
 #[cfg(debug_assertions)]
@@ -38,7 +41,13 @@ impl FailPoints {
             };
             Some((point, number.parse().ok()?))
         });
-        FailPoints { armed }
+        FailPoints { armed, panics: false }
+    }
+
+    /// Panics when the step is passed for the first time.
+    #[cfg(test)]
+    pub(super) fn panicking(point: FailPoint) -> FailPoints {
+        FailPoints { armed: Some((point, 1)), panics: true }
     }
 
     /// Called at each step.
@@ -48,6 +57,8 @@ impl FailPoints {
         {
             *left = left.saturating_sub(1);
             if *left == 0 {
+                self.armed = None;
+                assert!(!self.panics, "a defect for a test");
                 std::process::abort();
             }
         }

@@ -36,6 +36,7 @@ use daca_base::ErrorCode;
 use daca_base::clock::Clock;
 use daca_base::shares::SharedPool;
 use daca_base::task;
+use daca_base::telemetry::{MAX_TEXT, printable};
 use daca_manifest::{AgentType, Manifest};
 use daca_model::Topic;
 use daca_model::backend::{
@@ -337,8 +338,8 @@ fn is_starting() -> Error {
 fn log_binding(verb: &str, request: &BindingRequest) {
     let BindingRequest { name, operation, data, metadata } = request;
     let line = || {
-        let data = String::from_utf8_lossy(data);
+        let data = String::from_utf8_lossy(data.get(..MAX_TEXT).unwrap_or(data));
         format!("{verb} binding {name}, operation {operation}, metadata {metadata:?}: {data}")
     };
-    tracing::info!(target: "daca::outbox", "{}", daca_base::telemetry::printable(&line()));
+    tracing::info!(target: "daca::outbox", "{}", printable(&line()));
 }

@@ -25,6 +25,7 @@ use daca_base::ErrorCode;
 use daca_base::backoff::Backoff;
 use daca_base::clock::{Clock, millis};
 use daca_base::shares::{SharePermit, SharedPool, Weights};
+use daca_base::task;
 use daca_model::ActorAddress;
 use daca_model::backend::{FiredWakeup, Inbound, TurnCommit, WakeupKey, WakeupKind};
 
@@ -118,6 +119,14 @@ struct Firing {
     attempt: u32,
     /// Its place, until it is under way.
     place: Option<SharePermit>,
+}
+
+impl Firing {
+    /// The same, without its place.
+    fn again(&self) -> Firing {
+        let Firing { actor, fired, attempt, .. } = self;
+        Firing { actor: actor.clone(), fired: fired.clone(), attempt: *attempt, place: None }
+    }
 }
 
 impl Schedule {
@@ -253,7 +262,11 @@ pub(super) async fn run(
         let (store, schedule, inbound) = (store.clone(), schedule.clone(), inbound.clone());
         tasks.spawn(async move {
             let under_way = UnderWay::begin(&schedule, &mut due);
-            fire(&schedule, &store, &*inbound, due).await;
+            let (again, wait) = (due.again(), BACKOFF.after(due.attempt));
+            // The list has it no more, and the file still does.
+            if !task::ended_well("a firing", fire(&schedule, &store, &*inbound, due)).await {
+                schedule.retry(again, wait);
+            }
             drop(under_way);
         });
     }

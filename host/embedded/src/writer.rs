@@ -24,7 +24,7 @@ use super::state_file::StateFile;
 use super::transaction::{self, Tables};
 use super::usage::{Growth, TypeUsage};
 use daca_base::clock::{Clock, millis};
-use daca_base::{ErrorCode, panics};
+use daca_base::{ErrorCode, panics, task};
 use daca_model::backend::Error;
 
 /// A file that was at its path so short a time ago is not looked at again before a transaction, but after it.
@@ -45,6 +45,7 @@ pub(super) struct Writer {
     last_token: u64,
     clock: Clock,
     fail_points: FailPoints,
+    has_begun: bool,
 }
 
 impl Writer {
@@ -55,19 +56,38 @@ impl Writer {
         clock: Clock,
     ) -> Writer {
         let (last_purge, fail_points) = (clock.unix_ms(), FailPoints::from_environment());
-        Writer { file, checked: None, database, quotas, usage, last_purge, last_token: 0, clock, fail_points }
+        Writer {
+            file,
+            checked: None,
+            database,
+            quotas,
+            usage,
+            last_purge,
+            last_token: 0,
+            clock,
+            fail_points,
+            has_begun: false,
+        }
     }
 
     /// Runs until the store is closed or every handle is gone.
     pub(super) fn run(mut self, requests: mpsc::Receiver<Request>) {
         let mut queue = Queue::new(requests, &self.quotas);
-        while let Some(first) = queue.wait() {
-            self.commit_and_answer(first, &mut queue);
-        }
+        task::lasting_thread("state writer", || self.serve(&mut queue));
         self.close();
         if let Some(done) = queue.closes {
             // Nobody waits.
             done.send(()).ok();
+        }
+    }
+
+    fn serve(&mut self, queue: &mut Queue) {
+        if std::mem::replace(&mut self.has_begun, true) {
+            // It has panicked. The host is not ready until a transaction shows that it works again.
+            self.file.note(Err(&Error::Unavailable("its writer panicked".into())));
+        }
+        while let Some(first) = queue.wait() {
+            self.commit_and_answer(first, queue);
         }
     }
 

@@ -194,7 +194,7 @@ pub struct AgentLimits {
     /// Bytes that one actor may have on disk: keys, values, reminders and timers. Enforced by the embedded backend;
     /// behind a sidecar the state store has its own limits.
     pub state_total: ByteSize,
-    /// Reminders and timers of one actor. Enforced by the embedded backend.
+    /// Reminders and timers of one actor. Behind a sidecar it bounds the timers alone.
     pub registrations: usize,
     /// The shortest period of a reminder or timer.
     #[serde(with = "humantime_serde")]

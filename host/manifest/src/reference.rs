@@ -95,7 +95,11 @@ pub const TABLES: [Table; 13] = [
                 Value("64MiB"),
                 "the bytes that one actor may have on disk (embedded backend); a state store behind a sidecar has its own limits",
             ),
-            key("registrations", Value("1000"), "reminders and timers of one actor (embedded backend)"),
+            key(
+                "registrations",
+                Value("1000"),
+                "reminders and timers of one actor; behind a sidecar, timers",
+            ),
             key(
                 "least-period",
                 Value("10ms"),

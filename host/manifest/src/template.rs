@@ -1,6 +1,7 @@
 //! Log lines with fields of a JSON document in them: `User {actor_id|unknown} sent '{input.content|nothing}'`.
 
 use daca_base::json::Document;
+use daca_base::telemetry::MAX_TEXT;
 
 /// A line with placeholders for fields.
 ///
@@ -52,22 +53,40 @@ impl Template {
     }
 
     /// The line for a document. A string appears without its quotes, anything else as JSON. A field that is `null`
-    /// counts as absent.
+    /// counts as absent. What the log cuts anyway is mostly not written: of a long field only the beginning, and nothing
+    /// behind it.
     pub fn render(&self, document: &Document) -> String {
         let mut line = String::new();
         for part in &self.parts {
+            if line.len() >= MAX_TEXT {
+                break;
+            }
             match part {
                 Part::Text(text) => line.push_str(text),
                 Part::Field { path, default } => {
                     let field =
                         path.iter().try_fold(document.clone(), |value, name| value.present_field(name));
                     match field {
-                        Some(value) => line.push_str(&value.text().unwrap_or_else(|| value.to_string())),
+                        Some(value) => line.push_str(&value.beginning(MAX_TEXT)),
                         None => line.push_str(default),
                     }
                 }
             }
         }
         line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_document_makes_no_long_line() {
+        let template = Template::parse("{a} {} {a}").expect("it is a template");
+        let document = format!(r#"{{"a": "{}"}}"#, "ü".repeat(1_000_000));
+        let line = template.render(&Document::parse(&document.into()).expect("it is JSON"));
+        assert!(line.starts_with(&"ü".repeat(MAX_TEXT / 2)));
+        assert!(line.len() < 20 * MAX_TEXT, "{}", line.len());
     }
 }

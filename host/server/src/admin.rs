@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use axum::Router;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::AdminToken;
 use super::admin_state::{AdminState, DEFAULT_LIMIT};
 use super::answer::HttpError;
+use super::json_answer::Json;
 use daca_base::ErrorCode;
 use daca_deploy::TypeView;
 use daca_model::admin::{Activations, AgentInfo, Agents, Effects, Health, HealthStatus};

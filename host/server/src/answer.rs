@@ -1,12 +1,12 @@
 //! The format of answers: JSON. An error has a text (`detail`) and a stable code (`code`), whose class decides the HTTP
 //! status. This is the one place in which errors become HTTP.
 
-use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use serde_json::json;
 
+use super::json_answer::Json;
 use daca_base::ErrorCode;
 use daca_base::error_code::{AnyCode, Class};
 use daca_base::json::Document;

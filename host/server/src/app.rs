@@ -31,11 +31,12 @@ use super::event_retries::Retries;
 use super::events::DeadEvent;
 use super::head::{self, HeadCut};
 use super::inputs::Input;
+use super::json_answer::Json;
 use super::rate::{RateLimiter, Standing};
 use super::{AppToken, HostSeal, Subscriptions};
 use daca_base::ErrorCode;
 use daca_base::json::Document;
-use daca_base::telemetry::printable;
+use daca_base::telemetry::{MAX_TEXT, printable};
 use daca_deploy::Deployer;
 use daca_manifest::{InputBinding, Route};
 use daca_model::backend::{EventOutcome, Readiness};
@@ -282,7 +283,10 @@ async fn try_route(
     if let Some(log) = &state.route.log {
         let line = match &document {
             Ok(document) => log.render(document),
-            Err(_) => log.render(&Document::of_text(&String::from_utf8_lossy(&body))),
+            Err(_) => {
+                let beginning = body.get(..MAX_TEXT).unwrap_or(&body);
+                log.render(&Document::of_text(&String::from_utf8_lossy(beginning)))
+            }
         };
         tracing::info!(path = state.route.path, "{}", printable(&line));
     }
@@ -347,7 +351,7 @@ fn event_answer(outcome: EventOutcome) -> Response {
         EventOutcome::Drop(reason) => ("DROP", reason),
         EventOutcome::Retry(reason) | EventOutcome::Failed(reason) => ("RETRY", reason),
     };
-    axum::Json(json!({ "status": status, "message": message })).into_response()
+    Json(json!({ "status": status, "message": message })).into_response()
 }
 
 /// Lists the routes, and detects the one mistake that a path alone shows: an empty actor id.

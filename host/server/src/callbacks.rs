@@ -5,13 +5,13 @@
 //! `X-DaprErrorResponseHeader` for everybody else. Refusals of the host itself keep their status, so that the sidecar's
 //! resiliency policies see them.
 
+use axum::Router;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, put};
-use axum::{Json, Router};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -19,6 +19,7 @@ use super::answer::{HttpError, call_status};
 use super::body::unreadable_body;
 use super::call::address;
 use super::effects::ask_owner;
+use super::json_answer::Json;
 use super::{AppToken, HostSeal, Subscriptions};
 use daca_base::ErrorCode;
 use daca_base::json::Document;

@@ -1,15 +1,16 @@
 //! Dead letters: the common part of those of events and of bindings' messages. Every dead letter can be published.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use daca_model::backend;
 
-/// Names whose failed attempts are counted at the same time. Beyond it all counts are reset.
+/// Names whose failed attempts are counted at the same time.
 const MAX_COUNTED: usize = 10_000;
 /// The bytes of the headers in a dead letter, and of each text: far less than any broker's limit.
 const LETTER_HEADERS: usize = 64 * 1024;
@@ -39,7 +40,20 @@ pub(super) struct DeadLetter {
 
 /// Counts failed attempts.
 #[derive(Default)]
-pub(super) struct Tries(Mutex<HashMap<String, u32>>);
+pub(super) struct Tries(Mutex<Counts>);
+
+/// The counts by name. If there are too many, the one with the fewest attempts is forgotten, and of those the oldest: who
+/// sends many messages that fail must not make one that keeps failing begin anew.
+#[derive(Default)]
+struct Counts {
+    by_name: HashMap<Arc<str>, Place>,
+    by_place: BTreeMap<Place, Arc<str>>,
+    /// The number of the next attempt of all.
+    next: u64,
+}
+
+/// The number of failed attempts, and of the last one among those of all names.
+type Place = (u32, u64);
 
 impl Tries {
     /// Publishes a dead letter, complete if possible.
@@ -69,25 +83,39 @@ impl Tries {
 
     /// Counts a failed attempt. Returns `true` if the maximum is reached.
     pub(super) fn has_failed(&self, name: String, attempts: u32) -> bool {
-        let mut tries = self.lock();
-        if tries.len() >= MAX_COUNTED {
-            tries.clear();
-        }
-        let count = tries.entry(name).or_default();
-        *count += 1;
-        *count >= attempts
+        self.0.lock().add(name.into()) >= attempts
     }
 
     pub(super) fn forget(&self, name: &str) {
-        self.lock().remove(name);
+        self.0.lock().remove(name);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.0.lock().by_name.is_empty()
+    }
+}
+
+impl Counts {
+    /// Returns the number of attempts with this one.
+    fn add(&mut self, name: Arc<str>) -> u32 {
+        let count = self.remove(&name).saturating_add(1);
+        while self.by_name.len() >= MAX_COUNTED
+            && let Some((_, least)) = self.by_place.pop_first()
+        {
+            self.by_name.remove(&least);
+        }
+        let place = (count, self.next);
+        self.next += 1;
+        self.by_name.insert(name.clone(), place);
+        self.by_place.insert(place, name);
+        count
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {
-        self.0.lock()
+    /// Returns the number of attempts.
+    fn remove(&mut self, name: &str) -> u32 {
+        let Some(place) = self.by_name.remove(name) else { return 0 };
+        self.by_place.remove(&place);
+        place.0
     }
 }
 
@@ -159,5 +187,23 @@ mod tests {
             assert_eq!(publish(&tries, Error::Unavailable).await, (true, vec!["whole", "short"]));
             assert!(tries.is_empty());
         }
+    }
+
+    #[test]
+    fn many_messages_that_fail_do_not_reset_the_count_of_another() {
+        let tries = Tries::default();
+        let has_failed = |name: &str| tries.has_failed(name.to_owned(), 3);
+        assert!(!has_failed("poisoned") && !has_failed("poisoned"));
+        for number in 0..2 * MAX_COUNTED {
+            assert!(!has_failed(&number.to_string()));
+        }
+        let counts = tries.0.lock();
+        assert_eq!((counts.by_name.len(), counts.by_place.len()), (MAX_COUNTED, MAX_COUNTED));
+        drop(counts);
+        assert!(has_failed("poisoned"));
+        let last = (2 * MAX_COUNTED - 1).to_string();
+        assert!(!has_failed(&last) && has_failed(&last), "the oldest were forgotten, and not the last");
+        tries.forget(&last);
+        assert!(!has_failed(&last));
     }
 }

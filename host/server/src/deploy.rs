@@ -2,18 +2,19 @@
 
 use std::net::SocketAddr;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{ConnectInfo, FromRequest as _, Path, Query, Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use axum::{Json, Router};
 use bytes::Bytes;
 use serde::Deserialize;
 
 use super::admin_state::AdminState;
 use super::answer::HttpError;
+use super::json_answer::Json;
 use super::versions;
 use daca_base::ErrorCode;
 use daca_deploy as deploy;

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use serde::Deserialize;
@@ -19,6 +19,7 @@ use super::admin_state::AdminState;
 use super::answer::HttpError;
 use super::deploy::{actor_of, json_body, path, query_invalid};
 use super::host_seal::HostSeal;
+use super::json_answer::Json;
 use super::query;
 use daca_base::ErrorCode;
 use daca_base::json;

@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -17,6 +16,7 @@ use serde_json::{Value, json};
 use super::AppToken;
 use super::answer::HttpError;
 use super::dead_letters::{self, DeadLetter, Tries};
+use super::json_answer::Json;
 use daca_base::ErrorCode;
 use daca_base::error_code::AnyCode;
 use daca_base::telemetry::printable;

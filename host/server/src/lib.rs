@@ -9,8 +9,8 @@
 //! events; both publish [`dead_letters`]. [`server`] accepts connections and shuts down. [`connections`] limits their
 //! number, [`connection`] is one of them, and [`answering`] the end of a request on it; [`head`], [`head_filter`],
 //! [`head_timer`], [`framing`] and [`socket`] limit the heads of requests, and [`body`] and [`budget`] their bodies.
-//! [`host_seal`] proves to another host that a call is of a host. [`encoding`] refuses compressed bodies, and [`upload`]
-//! reads components. [`rate`] counts the callers of a route. [`lingering`] lets clients see why a body was refused, and
+//! [`host_seal`] proves to another host that a call is of a host. [`json_answer`] writes answers. [`encoding`] refuses
+//! compressed bodies, and [`upload`] reads components. [`rate`] counts the callers of a route. [`lingering`] lets clients see why a body was refused, and
 //! [`unreadable`] why a request was.
 
 mod admin;
@@ -37,6 +37,7 @@ mod head_filter;
 mod head_timer;
 mod host_seal;
 mod inputs;
+mod json_answer;
 mod lingering;
 mod logs;
 mod metrics;

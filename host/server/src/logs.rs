@@ -70,14 +70,7 @@ async fn logs(
     let filter = Filter::new(query.r#type, query.id, &state.actors)?;
     let place = if query.follow { Some(place(&state.followers)?) } else { None };
     let mut reader = state.log.reader();
-    let lines = reader.read().lines;
-    let last = {
-        let filter = filter.clone();
-        // The lines may have several megabytes.
-        tokio::task::spawn_blocking(move || filter.last(&lines, limit))
-            .await
-            .map_err(|_| HttpError::from(CallError::Internal))?
-    };
+    let last = last_lines(filter.clone(), reader.read().lines, limit).await?;
     let body = match place {
         None => Body::from(last),
         Some(place) => follow(Follower {
@@ -97,6 +90,12 @@ fn place(followers: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, HttpError> 
         let detail = format!("{MAX_FOLLOWERS} clients follow the log already, which is the maximum.");
         HttpError::new(ErrorCode::LogFollowersExceeded, detail)
     })
+}
+
+/// The last matching lines, up to `limit`. They may have several megabytes, which are read as JSON.
+async fn last_lines(filter: Filter, lines: Vec<Arc<str>>, limit: usize) -> Result<Bytes, HttpError> {
+    let read = tokio::task::spawn_blocking(move || filter.last(&lines, limit));
+    read.await.map_err(|_panicked| CallError::Internal.into())
 }
 
 /// The filter of a request.
@@ -206,7 +205,7 @@ impl Follower {
                 _ = self.heartbeat.tick() => return Some(Bytes::from_static(b"\n")),
             }
             let Batch { lines, missed } = self.reader.read();
-            let lines = self.filter.last(&lines, usize::MAX);
+            let lines = last_lines(self.filter.clone(), lines, usize::MAX).await.ok()?;
             match (missed, lines.is_empty()) {
                 (0, true) => {}
                 (0, false) => return Some(lines),

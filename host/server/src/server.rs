@@ -37,6 +37,7 @@ use super::seldom::Seldom;
 use super::socket::{AnswerTooSlow, HEAD_TIMEOUT, LARGE_HEADS, Socket};
 use daca_base::ErrorCode;
 use daca_base::memory::MemoryBudget;
+use daca_model::CallError;
 
 /// Connections that wait in the kernel until they are accepted; it lowers the number to `net.core.somaxconn`. Further
 /// ones are dropped, and their clients retry later and later, so none of those who wait would be sure of its turn.
@@ -355,10 +356,7 @@ async fn answer<A: PortService>(
     }
     let mut response = match AssertUnwindSafe(serving.router.clone().oneshot(request)).catch_unwind().await {
         Ok(Ok(response)) => response,
-        Err(_panic) => {
-            let detail = "The host failed unexpectedly. Its log has the details.";
-            HttpError::new(ErrorCode::Internal, detail).into_response()
-        }
+        Err(_panic) => HttpError::from(CallError::Internal).into_response(),
     };
     if response.status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
         && let Some(left_out) = serving.large.admit()

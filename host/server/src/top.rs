@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::Deserialize;
 
 use super::admin_state::{AdminState, DEFAULT_LIMIT};
 use super::answer::HttpError;
+use super::json_answer::Json;
 use daca_base::ErrorCode;
 use daca_base::clock::{Clock, millis};
 use daca_base::shares::{ShareUse, SharedPool};

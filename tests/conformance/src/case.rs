@@ -53,7 +53,7 @@ pub(crate) struct Call {
     /// Without one, no bytes are sent.
     #[serde(default, deserialize_with = "present")]
     pub(crate) payload: Option<Value>,
-    /// Bytes that are no JSON, in place of the payload.
+    /// A text that is sent as it is, in place of the payload.
     pub(crate) raw: Option<String>,
     /// The reply that must come.
     #[serde(default, deserialize_with = "present")]

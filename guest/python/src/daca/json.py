@@ -1,9 +1,17 @@
-"""JSON as the host has it: UTF-8 without spaces. `dumps` and `loads` are those of the standard library otherwise."""
+"""JSON as the host has it: UTF-8 without spaces. `dumps` and `loads` are those of the standard library otherwise.
+
+Both refuse what is nested more deeply than every SDK reads: what is written can be read again.
+"""
 
 import dataclasses
 import enum
 import json as _json
+import re
 from typing import Any
+
+#: The depth of lists and objects that the SDKs of all languages read.
+MAX_DEPTH = 127
+_DEEP = f"its lists and objects are nested more than {MAX_DEPTH} levels deep"
 
 
 class Object(dict):  # type: ignore[type-arg]
@@ -12,7 +20,7 @@ class Object(dict):  # type: ignore[type-arg]
     __slots__ = ()
 
     def __str__(self) -> str:
-        return dumps(self)
+        return _encoder.encode(self)
 
 
 class Array(list):  # type: ignore[type-arg]
@@ -21,12 +29,19 @@ class Array(list):  # type: ignore[type-arg]
     __slots__ = ()
 
     def __str__(self) -> str:
-        return dumps(self)
+        return _encoder.encode(self)
 
 
 def dumps(value: Any) -> str:
     """The JSON of a value. Dataclasses are objects, and members of an enum are their values."""
-    return _encoder.encode(value)
+    text: str | None
+    try:
+        text = _encoder.encode(value)
+    except RecursionError:
+        text = None
+    if text is None or _is_too_deep(text):
+        raise ValueError(f"a {type(value).__name__} cannot be written as JSON: {_DEEP}")
+    return text
 
 
 def loads(text: str | bytes | bytearray) -> Any:
@@ -34,9 +49,12 @@ def loads(text: str | bytes | bytearray) -> Any:
     if not isinstance(text, str):
         text = text.decode()
     try:
-        return _arrays(_decoder.decode(text))
+        value = _arrays(_decoder.decode(text))
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError(_DEEP) from None
+    if _is_too_deep(text):
+        raise ValueError(_DEEP)
+    return value
 
 
 def to_bytes(value: Any) -> bytes:
@@ -47,6 +65,18 @@ def to_bytes(value: Any) -> bytes:
 def from_bytes(data: bytes) -> Any:
     """The value of bytes that hold JSON; `None` for no bytes at all."""
     return loads(data) if data else None
+
+
+def _is_too_deep(text: str) -> bool:
+    """Of a text that is JSON."""
+    # Most texts have few brackets, and need no closer look.
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return False
+    brackets = _NO_BRACKET.sub("", text.replace("\\\\", "").replace('\\"', "")).translate(_AS_LISTS)
+    for _ in range(MAX_DEPTH):
+        # The innermost lists.
+        brackets = brackets.replace("[]", "")
+    return bool(brackets)
 
 
 def _plain(value: Any) -> Any:
@@ -79,5 +109,8 @@ def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is no JSON value")
 
 
+#: Texts without escapes, and all that is neither a text nor a bracket.
+_NO_BRACKET = re.compile(r'"[^"]*"|[^][{}"]+')
+_AS_LISTS = str.maketrans("{}", "[]")
 _encoder = _json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
 _decoder = _json.JSONDecoder(object_hook=_object, parse_float=_finite, parse_constant=_refuse)

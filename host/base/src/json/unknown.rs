@@ -17,8 +17,6 @@ use super::{Document, Error, read};
 const MAX_VALUES: usize = 1_000;
 /// The bytes of their names and texts.
 const MAX_BYTES: usize = 64 * 1024;
-/// The name under which serde_json hands on a number, if any crate of the build turns on `arbitrary_precision`.
-const NUMBER: &str = "$serde_json::private::Number";
 
 /// The fields of an object that this release does not know. Most objects have none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -107,16 +105,6 @@ impl KeptValue {
             KeptValue::Object(fields) => object_of(fields),
         }
     }
-
-    /// A number that serde_json has handed on as text; `None` if it does not fit.
-    fn of_number(text: &str) -> Option<KeptValue> {
-        let unsigned = text.parse().map(KeptValue::Unsigned);
-        if let Ok(number) = unsigned.or_else(|_| text.parse().map(KeptValue::Signed)) {
-            return Some(number);
-        }
-        let number = text.parse::<f64>().ok().filter(|number| number.is_finite())?;
-        Some(KeptValue::Float(number.to_bits()))
-    }
 }
 
 impl Serialize for UnknownFields {
@@ -188,12 +176,7 @@ impl<'de> Visitor<'de> for AnyValue {
         while let Some((name, value)) = fields.next_entry::<String, KeptValue>()? {
             object.insert(name, value);
         }
-        match object.get(NUMBER) {
-            Some(KeptValue::Text(text)) if object.len() == 1 => {
-                KeptValue::of_number(text).ok_or_else(|| A::Error::custom("a number is too large"))
-            }
-            _ => Ok(KeptValue::Object(object)),
-        }
+        Ok(KeptValue::Object(object))
     }
 }
 
@@ -247,6 +230,27 @@ mod tests {
         let mut object = br#"{"number":8}"#.to_vec();
         UnknownFields::of(&parse(r#"{"number":7}"#), &["number"]).expect("none").add_to(&mut object);
         assert_eq!(object, br#"{"number":8}"#);
+    }
+
+    /// Whatever features serde_json has in this build.
+    #[test]
+    fn no_name_has_a_meaning_of_its_own() {
+        for name in ["$serde_json::private::Number", "$serde_json::private::RawValue"] {
+            let inner = format!(r#"{{"{name}":"1"}}"#);
+            for value in [r#""1""#, r#""abc""#, r#""""#, "7", inner.as_str()] {
+                let text = format!(r#"{{"number":7,"list":[],"new":{{"{name}":{value}}}}}"#);
+                let known = read::<Known>(text.as_bytes()).expect("it is read");
+                assert_eq!(serde_json::to_string(&known).expect("it is written"), text);
+                let unknown = UnknownFields::of(&parse(&text), &["number", "list"]).expect("they are kept");
+                assert_eq!(unknown, known.unknown);
+                let mut object = br#"{"number":7,"list":[]}"#.to_vec();
+                unknown.add_to(&mut object);
+                assert_eq!(String::from_utf8_lossy(&object), text);
+            }
+        }
+        let escaped = read::<Known>(br#"{"number":7,"new":{"\u0024serde_json::private::Number":"\u0031"}}"#);
+        let plain = read::<Known>(br#"{"number":7,"new":{"$serde_json::private::Number":"1"}}"#);
+        assert!(escaped.is_ok() && escaped == plain, "{escaped:?}");
     }
 
     #[test]

@@ -114,7 +114,7 @@ where
 }
 
 /// The bytes of an external text in one line of the log. The rest is cut.
-const MAX_TEXT: usize = 8 * 1024;
+pub const MAX_TEXT: usize = 8 * 1024;
 
 /// The part of a text that is logged.
 pub fn shortened(text: &str) -> &str {

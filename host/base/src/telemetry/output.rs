@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::ErrorCode;
+use crate::{ErrorCode, task};
 
 /// The maximum bytes of lines that wait to be written.
 const MAX_QUEUED: usize = 4 * 1024 * 1024;
@@ -59,8 +59,9 @@ impl Output {
 
     fn to(target: impl Write + Send + 'static, max_bytes: usize) -> io::Result<Output> {
         let shared = Arc::new(Shared { queue: Mutex::default(), changed: Condvar::new(), max_bytes });
-        let writer = LogWriter { shared: shared.clone(), target, reported: 0, reported_at: None };
-        std::thread::Builder::new().name("log-writer".into()).spawn(move || writer.run())?;
+        let mut writer = LogWriter { shared: shared.clone(), target, reported: 0, reported_at: None };
+        let write = move || task::lasting_thread("log", || writer.run());
+        std::thread::Builder::new().name("log-writer".into()).spawn(write)?;
         Ok(Output { shared })
     }
 
@@ -134,7 +135,7 @@ struct LogWriter<W> {
 }
 
 impl<W: Write> LogWriter<W> {
-    fn run(mut self) {
+    fn run(&mut self) {
         loop {
             let text = self.shared.take();
             let result = self.write(&text);

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use build::Build;
 use daca_base::digest::short;
 use daca_base::explanation::rendered;
-use daca_base::{ErrorCode, Explained, Explanation};
+use daca_base::{ErrorCode, Explained, Explanation, task};
 use daca_deploy::watch::{ComponentFile, FileContent, blocking};
 use daca_deploy::{Deployer, Source};
 use daca_manifest as manifest;
@@ -203,23 +203,27 @@ impl Project {
     async fn run(mut self, redeploy: &dyn Redeploy) {
         self.last = redeploy.serving(&self.agent_type);
         loop {
-            let change = self.sources.next().await;
-            if self.is_script() {
-                self.swap(redeploy, change.at, Duration::ZERO).await;
-                continue;
-            }
-            tracing::info!("{}: {} changed; building", self.agent_type, change.path.display());
-            let begin = Instant::now();
-            if self.build().await {
-                self.swap(redeploy, change.at, begin.elapsed()).await;
-            } else {
-                tracing::warn!(
-                    code = ErrorCode::DevBuildFailed.as_str(),
-                    "{}: the build failed; {} keeps serving",
-                    self.agent_type,
-                    self.version(redeploy)
-                );
-            }
+            task::step("sources", self.follow(redeploy)).await;
+        }
+    }
+
+    /// Waits for the next change, and deploys it.
+    async fn follow(&mut self, redeploy: &dyn Redeploy) {
+        let change = self.sources.next().await;
+        if self.is_script() {
+            return self.swap(redeploy, change.at, Duration::ZERO).await;
+        }
+        tracing::info!("{}: {} changed; building", self.agent_type, change.path.display());
+        let begin = Instant::now();
+        if self.build().await {
+            self.swap(redeploy, change.at, begin.elapsed()).await;
+        } else {
+            tracing::warn!(
+                code = ErrorCode::DevBuildFailed.as_str(),
+                "{}: the build failed; {} keeps serving",
+                self.agent_type,
+                self.version(redeploy)
+            );
         }
     }
 

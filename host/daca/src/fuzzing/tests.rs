@@ -151,6 +151,18 @@ fn what_others_have_stored_is_read_or_refused() {
         r#"{{"revision":1,"serving":"{version}","before":["{version}"],"canary":{{"version":"{version}","share":10}},"pins":{{"a":"{version}"}},"versions":{{"{version}":{known}}},"history":[{{"at":"2026-01-01T00:00:00Z","what":"deployed","version":"{version}","source":"api","by":"x"}}]}}"#
     );
     let largest = record.replace("\"revision\":1,", "\"revision\":18446744073709551615,");
+    let [here, largest_here] =
+        [&record, &largest].map(|record| format!(r#"{{"file-here":null,"record":{record}}}"#));
     let schema = r#"{"label":"2","version":"x"}"#;
-    run(stored, &[&record, &largest, schema, r#"{"chunks":18446744073709551615,"signature":null}"#]);
+    run(
+        stored,
+        &[
+            &record,
+            &largest,
+            &here,
+            &largest_here,
+            schema,
+            r#"{"chunks":18446744073709551615,"signature":null}"#,
+        ],
+    );
 }

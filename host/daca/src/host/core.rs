@@ -59,10 +59,10 @@ impl Core {
             tracing::warn!(code = error.code.as_str(), "{}", error.message);
         }
         let outbox = Arc::new(Outbox::default());
-        let Outside { backend, router, data_lock } = open_backend(options, manifest, &outbox)?;
-        let max_live_instances = live_instances(limits);
         let memory = MemoryBudget::new(limits.memory(), manifest.agents.keys().cloned());
         tracing::debug!("the budget of memory is {}", ByteSize(memory.limit()));
+        let Outside { backend, router, data_lock } = open_backend(options, manifest, &outbox, &memory)?;
+        let max_live_instances = live_instances(limits);
         let engine = open_engine(options, manifest, max_live_instances)?.within(memory);
         let starts = open_types(&engine, manifest, &options.data, &*backend).await?;
         let deliveries = Deliveries::new(backend.clone(), outbox.clone(), DeliveryOptions::of(manifest));
@@ -109,7 +109,12 @@ struct Outside {
 
 /// Opens the backend, and locks the data folder: two hosts in one folder must not share its code cache either. The
 /// embedded backend's state file is such a lock itself.
-fn open_backend(options: &Options, manifest: &Manifest, outbox: &Arc<Outbox>) -> Result<Outside, Failure> {
+fn open_backend(
+    options: &Options,
+    manifest: &Manifest,
+    outbox: &Arc<Outbox>,
+    memory: &MemoryBudget,
+) -> Result<Outside, Failure> {
     match &options.backend {
         BackendOptions::Embedded => {
             let backend = Arc::new(Embedded::open(manifest, &options.data, outbox.clone())?);
@@ -117,7 +122,7 @@ fn open_backend(options: &Options, manifest: &Manifest, outbox: &Arc<Outbox>) ->
         }
         BackendOptions::Dapr { sidecar, .. } => {
             let data_lock = Some(lock_data(&options.data)?);
-            let sidecar = Sidecar::new(manifest, sidecar.clone())?;
+            let sidecar = Sidecar::new(manifest, sidecar.clone(), memory)?;
             let router = CallRouter::behind_sidecar(manifest, sidecar.invoker());
             Ok(Outside { backend: Arc::new(sidecar), router, data_lock })
         }

@@ -2,12 +2,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use daca_base::memory::MemoryBudget;
 use daca_model::backend::EFFECTS;
 use prost::Message as _;
 use tonic::Status;
 
 use super::super::{connection, fake};
 use super::*;
+
+/// No type has a limit.
+fn timers() -> Timers {
+    Timers::within([].into(), MemoryBudget::unlimited())
+}
 
 /// A turn that registers a reminder of this name. That of the effects repeats.
 fn registers(name: &str) -> TurnCommit {
@@ -34,7 +40,7 @@ async fn the_effects_of_an_actor_whose_id_the_scheduler_refuses_have_a_reminder_
     .await?;
     let (client, epoch) = connection::client(&address, None)?;
     let reminders = Reminders::new(client.clone(), fake::http("").await?, None)?;
-    let schedules = Schedules::new(client, epoch, SidecarStatus::default(), reminders);
+    let schedules = Schedules::new(client, epoch, SidecarStatus::default(), reminders, timers());
     let key = WakeupKey { kind: WakeupKind::Reminder, name: EFFECTS.to_owned() };
     let named = |actor: &ActorAddress, name: &str| {
         Some((actor.agent_type.to_string(), actor.id.to_string(), name.to_owned()))
@@ -63,7 +69,7 @@ async fn an_id_that_the_scheduler_refuses_fails_only_turns_that_ask_for_reminder
     let address = fake::sidecar(move |_, _| Err(refuses())).await?;
     let (client, epoch) = connection::client(&address, None)?;
     let reminders = Reminders::new(client.clone(), fake::http("").await?, None)?;
-    let schedules = Schedules::new(client, epoch, SidecarStatus::default(), reminders);
+    let schedules = Schedules::new(client, epoch, SidecarStatus::default(), reminders, timers());
     let actor = "A/ada@example.com".parse()?;
     assert!(!schedules.lacks_effect_reminder(&actor));
     schedules.register_all(&actor, &registers(EFFECTS)).await?;
@@ -88,7 +94,7 @@ async fn an_actor_does_not_wait_long_for_a_scheduler_to_end_its_reminder() -> an
     // It accepts connections, and answers nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let (client, epoch) = connection::client(&format!("http://{}", silent.local_addr()?), None)?;
-    let schedules = Schedules::new(client, epoch, SidecarStatus::default(), reminders);
+    let schedules = Schedules::new(client, epoch, SidecarStatus::default(), reminders, timers());
     let key = WakeupKey { kind: WakeupKind::Reminder, name: "r".to_owned() };
     let commit = TurnCommit { handled: Some(FiredWakeup { key, token: 1 }), ..TurnCommit::default() };
     let actor = "A/a".parse()?;
@@ -111,7 +117,7 @@ async fn a_one_shot_reminder_repeats_until_the_commit_of_its_turn() -> anyhow::R
     .await?;
     let (client, epoch) = connection::client(&address, None)?;
     let reminders = Reminders::new(client.clone(), fake::http(SHOWN).await?, None)?;
-    let schedules = Schedules::new(client, epoch, SidecarStatus::default(), reminders);
+    let schedules = Schedules::new(client, epoch, SidecarStatus::default(), reminders, timers());
     let actor = "A/a".parse()?;
     let registering = registers("r");
     schedules.register_all(&actor, &registering).await?;

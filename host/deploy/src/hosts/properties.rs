@@ -55,3 +55,23 @@ fn what_a_newer_host_adds_to_its_entry_survives_a_rewrite_and_an_unreadable_entr
     assert_eq!(entries(&stored(&read)?), read);
     Ok(())
 }
+
+/// Others can write the store, too.
+#[test]
+fn an_entry_that_is_old_or_of_a_time_to_come_is_no_host() -> Result<(), TestCaseError> {
+    const NOW: u64 = 1_000_000_000;
+    let (timeout, ahead) = (millis(HOST_TIMEOUT), millis(MAX_AHEAD));
+    for (at, is_there) in [
+        (NOW, true),
+        (NOW - timeout + 1, true),
+        (NOW - timeout, false),
+        (NOW + ahead, true),
+        (NOW + ahead + 1, false),
+        (u64::MAX, false),
+    ] {
+        let line = Line { serving: BTreeMap::new(), at, unknown: UnknownFields::default() };
+        let lines = Lines::from([("other".to_owned(), line)]);
+        prop_assert_eq!(!present_entries(&stored(&lines)?, NOW).is_empty(), is_there, "{}", at);
+    }
+    Ok(())
+}

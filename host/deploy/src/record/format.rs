@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{FORMAT, LocalRecord, Record, first_format};
 
 /// The maximum number of changes of a record: a change each second for millions of years.
-const MAX_REVISIONS: u64 = 1 << 48;
+pub(super) const MAX_REVISIONS: u64 = 1 << 48;
 
 /// Why a stored record cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,10 +43,12 @@ pub(crate) fn read(text: &[u8]) -> Result<Record, ReadError> {
     Ok(record)
 }
 
-/// Reads the record in a data folder, which only this host writes.
+/// Reads the record in a data folder, or in a backup, with the same checks: people can write both.
 pub(crate) fn read_local(text: &[u8]) -> Result<LocalRecord, ReadError> {
     check_number(&parse::<LocalNumbered>(text)?.record)?;
-    parse(text)
+    let local: LocalRecord = parse(text)?;
+    check(&local.record).map_err(ReadError::Damaged)?;
+    Ok(local)
 }
 
 fn parse<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, ReadError> {

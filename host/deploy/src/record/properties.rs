@@ -175,6 +175,24 @@ proptest! {
         read_local(&text).ok();
     }
 
+    /// Whoever writes a record may have written any number into it.
+    #[test]
+    fn a_record_of_any_revision_is_refused_or_can_be_changed(
+        revision in prop_oneof![any::<u64>(), MAX_REVISIONS - 2..=MAX_REVISIONS + 1],
+        changes in vec(any_change(), 1..5),
+    ) {
+        let record = Record { revision, ..first() };
+        prop_assert_eq!(read(&json(&record)).is_ok(), revision <= MAX_REVISIONS);
+        let local = LocalRecord { file_here: None, record: Arc::new(record) };
+        let local = read_local(&serde_json::to_vec(&local).expect("it can be written"));
+        prop_assert_eq!(local.is_ok(), revision <= MAX_REVISIONS);
+        if let Ok(local) = local {
+            let mut record = Arc::unwrap_or_clone(local.record);
+            changes.into_iter().for_each(|change| change_as_a_controller(&mut record, change));
+            prop_assert_eq!(read(&json(&record)), Ok(record));
+        }
+    }
+
     #[test]
     fn a_newer_format_is_never_taken_for_a_known_one(format in (FORMAT + 1)..=u32::MAX, changes in vec(any_change(), 0..5)) {
         let mut record = first();

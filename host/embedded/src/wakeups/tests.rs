@@ -1,3 +1,10 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use daca_model::CallError;
+use daca_model::backend::{EventOutcome, Registration};
+
 use super::*;
 use daca_base::clock::moved::Machine;
 
@@ -47,6 +54,45 @@ fn what_became_due_while_the_machine_slept_fires_at_the_next_look() {
     assert_eq!(look(&schedule), (vec![], Some(Duration::from_millis(500))));
     machine.pass(seconds(1));
     assert_eq!(look(&schedule), (vec!["later".to_owned()], None));
+}
+
+/// The first time it has a defect.
+struct Defective(AtomicU32, tokio::sync::mpsc::UnboundedSender<String>);
+
+#[async_trait::async_trait]
+impl Inbound for Defective {
+    async fn wake(&self, _: ActorAddress, fired: FiredWakeup, _: Bytes) -> Result<(), CallError> {
+        let attempt = self.0.fetch_add(1, Ordering::Relaxed);
+        self.1.send(fired.key.name).ok();
+        assert!(attempt > 0, "a defect for a test");
+        Ok(())
+    }
+
+    async fn event(&self, _: &str, _: &Bytes) -> EventOutcome {
+        EventOutcome::Success
+    }
+}
+
+#[tokio::test]
+async fn a_firing_that_panics_is_tried_again() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let clock = Clock::of_process().clone();
+    let (store, _) = Store::open(folder.path(), HashMap::new(), clock.clone()).expect("a state file");
+    let registration = Registration { due: Duration::ZERO, period: None, ttl: None, data: Bytes::new() };
+    let wakeups = [(key("r"), Some(registration))].into();
+    let turn = TurnCommit { wakeups, ..TurnCommit::default() };
+    let changes = store.commit(&ActorAddress::unchecked("A", "a"), &turn).await.expect("it is kept");
+    let schedule = Arc::new(Schedule::new(clock, &Weights::default()));
+    schedule.apply(changes);
+    let (sender, mut fired) = tokio::sync::mpsc::unbounded_channel();
+    let (inbound, tasks) = (Arc::new(Defective(AtomicU32::new(0), sender)), TaskTracker::new());
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(run(schedule, store, inbound, tasks, shutdown.clone()));
+    for _ in 0..2 {
+        assert_eq!(fired.recv().await.as_deref(), Some("r"));
+    }
+    shutdown.cancel();
+    running.await.expect("it ends");
 }
 
 #[test]

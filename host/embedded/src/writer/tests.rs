@@ -56,3 +56,25 @@ fn a_transaction_takes_what_waits_up_to_its_bytes_and_to_the_end() {
     }
     assert!(queue.closes.is_some() && queue.wait().is_none(), "nothing comes after the end");
 }
+
+/// Without it, nothing could be saved until a restart, and the host would look ready.
+#[cfg(debug_assertions)]
+#[test]
+fn a_writer_that_panics_writes_again() {
+    let folder = TempDir::new().expect("a folder");
+    let mut writer = writer(&folder);
+    writer.fail_points = FailPoints::panicking(FailPoint::AfterCommit);
+    let file = writer.file.clone();
+    let (sender, requests) = mpsc::channel(8);
+    let running = std::thread::spawn(move || writer.run(requests));
+    let send = |id: &str| {
+        let (done, answer) = oneshot::channel();
+        assert!(sender.try_send(Request::Commit(CommitRequest { done, ..commit(id, 1) })).is_ok());
+        answer.blocking_recv()
+    };
+    assert!(send("a").is_err(), "nobody knows what became of it");
+    assert!(send("b").is_ok_and(|(result, _)| result.is_ok()));
+    assert!(!file.failed());
+    drop(sender);
+    running.join().expect("it ends");
+}

@@ -47,7 +47,7 @@ impl Activation {
         }
         let limit = self.agent.agent.limits.queue;
         // The job that starts a task never waits, so it takes no slot of the queue.
-        if matches!(inner.phase, Phase::Running(_)) && inner.queue.len() >= limit {
+        if matches!(inner.phase, Phase::Running(_)) && inner.is_full(limit) {
             return Offer::Full(Box::new(job), limit);
         }
         inner.queue.push_back(job);
@@ -83,9 +83,14 @@ impl Activation {
 
     /// The sidecar has given up the actor: ends the running turn at once, and the activation after the jobs in its
     /// queue. Nothing that it does from now on is committed, and nobody waits for it.
+    ///
+    /// An end that is the last in the queue serves for this one, too: a sidecar may repeat itself as often as it likes.
     pub(super) fn give_up(self: &Arc<Self>, services: &Arc<Services>) {
         self.lease.revoke();
         let mut inner = self.lock();
+        if inner.queue.back().is_some_and(|last| last.work.is_end()) {
+            return;
+        }
         let (job, _nobody_waits) = Job::deactivation(End { ends_timers: true, commits: false });
         match inner.phase {
             Phase::Closed => {}
@@ -140,7 +145,7 @@ impl Activation {
             if matches!(work, Work::Call(_) | Work::Effects(_)) && answer.is_abandoned() {
                 continue;
             }
-            let ends = matches!(work, Work::Deactivate(_));
+            let ends = work.is_end();
             if !ends {
                 self.agent.durations.queue_wait.observe(arrived.elapsed());
             }

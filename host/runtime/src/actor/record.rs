@@ -66,6 +66,15 @@ pub(super) struct Inner {
     pub(super) turns: u64,
 }
 
+impl Inner {
+    /// Returns `true` if so many jobs wait. Ends of the activation are not among them: nobody waits for one, and there is at
+    /// most one behind each other job.
+    pub(super) fn is_full(&self, limit: usize) -> bool {
+        let jobs = || self.queue.iter().filter(|job| !job.work.is_end()).count();
+        self.queue.len() >= limit && jobs() >= limit
+    }
+}
+
 /// The owner of the queue.
 pub(super) enum Phase {
     /// None: the queue is empty.

@@ -86,6 +86,11 @@ impl Work {
 }
 
 impl Work {
+    /// Returns `true` for the end of the activation.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self, Work::Deactivate(_))
+    }
+
     /// Returns `true` for the host's own reminder of effects, and for what operators ask: they are no use of the actor.
     pub(super) fn is_of_host(&self) -> bool {
         match self {

@@ -20,7 +20,7 @@ use super::settings::{CodeSettings, base_config};
 use super::stalls::Stalls;
 use crate::imports;
 use daca_base::memory::MemoryBudget;
-use daca_base::{ErrorCode, Explained, Explanation};
+use daca_base::{ErrorCode, Explained, Explanation, task};
 
 /// The interval at which running guests check their clock, and so the longest time that a busy guest keeps a thread
 /// from others.
@@ -234,7 +234,8 @@ fn start_ticking(engine: &wasmtime::Engine, stalls: Arc<Stalls>) -> std::io::Res
             std::thread::sleep(TICK);
         }
     };
-    std::thread::Builder::new().name("epoch".into()).spawn(tick).map(drop)
+    let lasting = move || task::lasting_thread("ticks of guests", &tick);
+    std::thread::Builder::new().name("epoch".into()).spawn(lasting).map(drop)
 }
 
 #[cfg(test)]

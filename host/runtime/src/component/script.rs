@@ -136,12 +136,17 @@ async fn linked(engine: &Engine, compiling: Compiling) -> Result<LinkedEngine, R
 }
 
 async fn link(engine: &Engine, compiling: Compiling) -> Result<LinkedEngine, Refusal> {
-    let component = engine.compiler.component(engine_digest(), Bytes::from_static(ENGINE), compiling).await?;
+    // The engine has megabytes: to read it takes some milliseconds.
+    let digest = tokio::task::spawn_blocking(engine_digest).await.map_err(|_ended| interrupted())?;
+    let component = engine.compiler.component(digest, Bytes::from_static(ENGINE), compiling).await?;
     let linker = engine.linker.clone();
     let code = Arc::new(reserved_code(engine, &component));
-    let linked = tokio::task::spawn_blocking(move || linker.instantiate_pre(&component));
-    let pre = linked.await.map_err(|_ended| interrupted())?.map_err(|error| rejected(&root_cause(&error)))?;
-    let outline = Outline::of_engine(ENGINE)?;
+    let work = move || {
+        let pre = linker.instantiate_pre(&component).map_err(|error| rejected(&root_cause(&error)))?;
+        Ok::<_, Refusal>((Outline::of_engine(ENGINE)?, pre))
+    };
+    let linked = tokio::task::spawn_blocking(work).await;
+    let (outline, pre) = linked.unwrap_or_else(|_ended| Err(interrupted()))?;
     Ok(LinkedEngine { outline, pre, _code: code })
 }
 

@@ -20,6 +20,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use daca_base::shares::fair_queue::{FairQueue, Share, Use};
+use daca_base::task;
 use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 
@@ -115,7 +116,8 @@ impl Pool {
         for number in 0..threads {
             let (of, runtime) = (pool.clone(), runtime.clone());
             let thread = std::thread::Builder::new().name(format!("guest-{number}"));
-            if let Err(error) = thread.spawn(move || of.run_thread(number, &runtime)) {
+            let run = move || task::lasting_thread("guests", || of.run_thread(number, &runtime));
+            if let Err(error) = thread.spawn(run) {
                 pool.close();
                 return Err(error);
             }
@@ -165,6 +167,7 @@ impl Pool {
 
     fn run_thread(&self, number: usize, runtime: &Handle) {
         let _runtime = runtime.enter();
+        self.count_lost_turn(number);
         super::kernel::lengthen_slice();
         let mut polled = None;
         while let Some((share, turn, since)) = self.next(number, polled.take()) {
@@ -172,6 +175,14 @@ impl Pool {
             let again = turn.poll().then_some(turn);
             let ended = Instant::now();
             polled = Some(Polled { share, nanos: stretch.ran(ended), ended, again });
+        }
+    }
+
+    /// A thread that begins again has panicked beside the work of a turn. That turn is gone, and runs no more.
+    fn count_lost_turn(&self, number: usize) {
+        let mut state = self.state.lock();
+        if let Some(slice) = state.slices[number].take() {
+            state.queue.ended(slice.share, 0);
         }
     }
 

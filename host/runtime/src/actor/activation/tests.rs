@@ -1,8 +1,10 @@
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use daca_base::memory::{MemoryBudget, MemoryKind, Reservation};
 use futures::poll;
+use tokio::time::Instant;
 
 use crate::actor::record::Activation;
 use crate::actor::worth::Rank;
@@ -26,6 +28,29 @@ async fn turns_run_in_the_order_of_their_calls_and_a_full_queue_takes_no_more() 
     assert_eq!((first.await, second.await), (ok("1"), ok("12")));
     assert_eq!(host.call("a", "add", "5").await, ok("1235"), "the queue has room again");
     assert_eq!(host.delivered().await, ["1", "2", "3", "5"]);
+}
+
+/// A sidecar may say so as often as it likes, while the turn does not end.
+#[tokio::test(start_paused = true)]
+async fn an_actor_that_is_given_up_again_and_again_ends_once_and_its_queue_has_room() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    let held = host.backend.hold_reads().await;
+    let mut first = pin!(host.call("a", "add", "1"));
+    let mut second = pin!(host.call("a", "add", "2"));
+    let mut third = pin!(host.call("a", "add", "3"));
+    assert!(poll!(first.as_mut()).is_pending());
+    host.backend.has_held().await;
+    let activation = host.actors.services.active().values().next().cloned().expect("it is active");
+    let queued = || activation.snapshot(Instant::now()).queued;
+    (0..1_000).for_each(|_| host.actors.give_up_actor(&actor("a")));
+    assert_eq!(queued(), 1);
+    assert!(poll!(second.as_mut()).is_pending());
+    assert!(poll!(third.as_mut()).is_pending());
+    assert_eq!(poll!(pin!(host.call("a", "add", "4"))), Poll::Ready(code("actor-queue-full")));
+    assert_eq!(queued(), 3);
+    drop(held);
+    assert_eq!(first.await, code("not-done"));
+    assert_eq!((second.await, third.await), (ok("2"), ok("23")), "they begin another activation");
 }
 
 #[tokio::test(start_paused = true)]
