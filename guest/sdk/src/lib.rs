@@ -1,7 +1,7 @@
 //! The SDK for agents in Rust.
 //!
-//! An agent is a struct with methods. The host runs one instance of it for each active actor, one call at a time, and
-//! commits a method's writes when it returns `Ok`.
+//! An agent is a struct with methods. The host runs one call of an actor at a time, unless its type permits nested
+//! turns, and commits a method's writes when it returns `Ok`.
 //!
 //! ```
 //! use daca_sdk::{Failure, agent, state};

@@ -1,6 +1,6 @@
 //! The tables of the state file, and the changes of one turn.
 //!
-//! Everything here runs within a transaction that the writer ([`super::store`]) begins and commits.
+//! Everything here runs within a transaction that the [`writer`](super::writer) begins and commits.
 
 mod lasting;
 mod quotas;

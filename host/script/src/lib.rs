@@ -18,7 +18,7 @@ mod sdk;
 pub use prepare::{Prepared, prepare};
 pub use problem::Problem;
 
-/// The engine: a component of the world `daca:script/engine`, built of `guest/js` by `cargo xtask engine`.
+/// The engine: a component of the world `daca:script/engine`, built of `guest/js` by its `tools/engine.js`.
 pub static ENGINE: &[u8] = include_bytes!("../engine/javascript.wasm");
 
 /// The maximum size of a script in bytes.

@@ -1,9 +1,9 @@
 //! The imports of a guest: one file for each interface of the contract, and WASI.
 //!
-//! Everything that enters or leaves a turn passes through [`TurnScope`]. Each import checks the manifest there before
-//! it calls the backend: deny by default, at the import, for every call. The phases, in each file where they apply,
-//! are: the linked imports ([`add_to_linker`]), the permitted ones (the manifest's [`daca_manifest::Permissions`]), and
-//! the use of limits by one turn (the scope).
+//! Everything that enters or leaves a turn passes through [`TurnScope`]. The imports that reach outside the actor
+//! (`actors`, `bindings`, `pubsub`, `secrets`) ask the manifest's [`daca_manifest::Permissions`], each in its own file,
+//! before they call the backend: deny by default, at the import, for every call. So there are three steps: the linked
+//! imports ([`add_to_linker`]), the permitted ones, and the use of limits by one turn (the scope).
 
 mod actors;
 mod bindings;
