@@ -31,7 +31,7 @@ pub(super) async fn compare(
     }
     tokio::time::sleep(SETTLING).await;
     new_actors(measure, &mut all, extent).await?;
-    for running in &mut all {
+    for running in &all {
         running.warm_up().await?;
     }
     for round in 0..extent.times(WARM_ROUNDS) {

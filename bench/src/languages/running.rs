@@ -79,7 +79,7 @@ impl Running {
     }
 
     /// Calls one actor until it is as fast as it becomes.
-    pub(super) async fn warm_up(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn warm_up(&self) -> anyhow::Result<()> {
         let load = Load { most: WARMING, ..self.to_one_actor(TIMEOUT) };
         load::run(&load).await?.all_answered()?;
         Ok(())
