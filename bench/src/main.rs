@@ -4,12 +4,13 @@
 //! same run, in turn, and what counts is the ratio. [`load`] asks, [`process`] reads what a process costs, [`server`] starts
 //! what is measured without a sidecar and [`peers`] what stands beside one; [`report`] keeps what was measured. Each measure
 //! is a module of its own: [`in_process`], [`embedded`], [`sidecar`], [`actors`], [`swap`], [`neighbours`],
-//! [`start`].
+//! [`start`], [`languages`].
 
 mod actors;
 mod embedded;
 mod extent;
 mod in_process;
+mod languages;
 mod load;
 mod machine;
 mod neighbours;
@@ -41,7 +42,7 @@ struct Arguments {
     /// Write what was measured to this file, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write tables and charts into docs/performance.md; measures that are not run now stay as they are
+    /// Write tables and charts into the book; measures that are not run now stay as they are
     #[arg(long)]
     write: bool,
 }
@@ -65,6 +66,10 @@ enum MeasureName {
     Neighbours,
     /// From the start of the process to its first answer
     Start,
+    /// The ChatAgent in each language: its file, deployment, activation, memory and calls
+    Languages,
+    /// What scripts in Python would cost, if the host had an engine for them
+    PythonEngine,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -79,6 +84,8 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if names.is_empty() {
         names.extend_from_slice(MeasureName::value_variants());
     }
+    // Before others are measured for minutes in vain.
+    names.iter().try_for_each(|name| check_built(*name))?;
     let mut measures = Vec::new();
     for name in MeasureName::value_variants().iter().filter(|name| names.contains(name)) {
         let measure = Box::pin(measure(*name, extent)).await?;
@@ -106,5 +113,16 @@ async fn measure(name: MeasureName, extent: Extent) -> anyhow::Result<Measure> {
         MeasureName::Swap => swap::measure(extent).await,
         MeasureName::Neighbours => neighbours::measure(extent).await,
         MeasureName::Start => start::measure(extent).await,
+        MeasureName::Languages => languages::measure(extent).await,
+        MeasureName::PythonEngine => languages::python_engine::measure(extent).await,
+    }
+}
+
+/// An error if an agent is missing that is not built by every `cargo xtask bench`.
+fn check_built(name: MeasureName) -> anyhow::Result<()> {
+    match name {
+        MeasureName::Languages => languages::check_built(),
+        MeasureName::PythonEngine => languages::python_engine::check_built(),
+        _ => Ok(()),
     }
 }

@@ -50,9 +50,19 @@ pub(crate) struct ServerOptions {
 impl Server {
     /// Starts a host that is built as it is shipped.
     pub(crate) async fn host(options: &ServerOptions) -> anyhow::Result<Server> {
-        let folder = options.storage.new_folder()?;
+        Server::host_of("run", &options.whole_manifest(), options.storage, options.log).await
+    }
+
+    /// The same with a manifest of its own, by a command such as `run` or `dev`.
+    pub(crate) async fn host_of(
+        command: &str,
+        manifest: &str,
+        storage: Storage,
+        log: &str,
+    ) -> anyhow::Result<Server> {
+        let folder = storage.new_folder()?;
         let (listen, admin) = (local(ports::free()?), local(ports::free()?));
-        let program = host_program(folder.path(), options, listen, admin)?;
+        let program = program_of(command, folder.path(), manifest, log, [listen, admin])?;
         Server::start(program, listen, admin, folder).await
     }
 
@@ -89,6 +99,28 @@ impl Server {
         let answer = client()?.get(format!("http://{}{path}", self.admin)).send().await?;
         Ok(answer.error_for_status()?.json().await?)
     }
+
+    /// What the host counts, as it tells Prometheus.
+    pub(crate) async fn metrics(&self) -> anyhow::Result<String> {
+        let answer = client()?.get(format!("http://{}/metrics", self.admin)).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
+    /// Deploys a version of the ChatAgent. It serves when this returns.
+    pub(crate) async fn deploy(&self, version: Vec<u8>) -> anyhow::Result<()> {
+        let url = format!("http://{}/agents/ChatAgent/component", self.admin);
+        let answer = client()?.put(url).body(version).send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        anyhow::ensure!(status.is_success(), "the deployment was answered {status}: {text}");
+        Ok(())
+    }
+}
+
+impl ServerOptions {
+    fn whole_manifest(&self) -> String {
+        default_manifest() + &self.manifest
+    }
 }
 
 /// The command that starts a host on its embedded backend with its data in a folder.
@@ -98,12 +130,24 @@ pub(crate) fn host_program(
     listen: SocketAddr,
     admin: SocketAddr,
 ) -> anyhow::Result<Program> {
-    let manifest = folder.join("agents.toml");
-    std::fs::write(&manifest, default_manifest() + &options.manifest)?;
+    program_of("run", folder, &options.whole_manifest(), options.log, [listen, admin])
+}
+
+fn program_of(
+    command: &str,
+    folder: &Path,
+    manifest: &str,
+    log: &str,
+    [listen, admin]: [SocketAddr; 2],
+) -> anyhow::Result<Program> {
+    let file = folder.join("agents.toml");
+    std::fs::write(&file, manifest)?;
+    let mut arguments = run_arguments("embedded", &file, &folder.join("data"), listen);
+    arguments[0] = command.into();
     Ok(Program::new("host", &folders::released_daca(), folder)
-        .arguments(run_arguments("embedded", &manifest, &folder.join("data"), listen))
+        .arguments(arguments)
         .option("--admin", admin)
-        .variable("DACA_LOG", options.log))
+        .variable("DACA_LOG", log))
 }
 
 /// The program of the native side.

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use daca_tests::chat_agent;
 use daca_tests::deploy::with_section;
-use daca_tests::{chat_agent, client};
 
 use crate::extent::Extent;
 use crate::load::{self, Load, Order, Outcome, Pace};
@@ -113,7 +113,7 @@ async fn swap(host: &Server, actors: usize, rate: f64, number: usize) -> anyhow:
     let loading = tokio::spawn(async move { load::run(&load).await });
     tokio::time::sleep(REST).await;
     let at = begun.elapsed();
-    deploy(host, component).await?;
+    host.deploy(component).await?;
     let took = begun.elapsed() - at;
     let outcome: Outcome = loading.await??.all_answered()?;
     let rest = |share| outcome.percentile_between(SECOND / 2, at, share);
@@ -126,15 +126,6 @@ async fn swap(host: &Server, actors: usize, rate: f64, number: usize) -> anyhow:
         swap_p50: swap(0.5),
         took,
     })
-}
-
-async fn deploy(host: &Server, component: Vec<u8>) -> anyhow::Result<()> {
-    let url = format!("http://{}/agents/ChatAgent/component", host.admin);
-    let answer = client()?.put(url).body(component).send().await?;
-    let status = answer.status();
-    let text = answer.text().await?;
-    anyhow::ensure!(status.is_success(), "the deployment was answered {status}: {text}");
-    Ok(())
 }
 
 /// The ChatAgent with a custom section behind it: the same logic, and other bytes, so a version that no host has seen.

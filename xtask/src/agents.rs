@@ -1,5 +1,5 @@
 //! `cargo xtask agents`: the agents in other languages than Rust that the tests run, which are the ChatAgent and that of the
-//! conformance cases.
+//! conformance cases, and what the benchmark measures beside them.
 //!
 //! They are built into `target/languages/agents`, each when it is missing or one of its sources is newer. Then they are compiled
 //! into the folder for code beside the host's program: tests start many hosts at once, and one that compiles an agent in Python
@@ -53,8 +53,17 @@ const C_KIT: Kit = Kit {
     build: build_c,
 };
 
-/// The agents: the name of the component, what it is built with, and its source.
-const AGENTS: [(&str, Kit, &str); 8] = [
+/// What the host does not have: it is only measured.
+const PYTHON_ENGINE: Kit = Kit {
+    needs: &[&PYTHON],
+    sources: &["guest/python/requirements-test.txt", "guest/python/src", "wit"],
+    build: build_python_engine,
+};
+
+/// An agent: the name of the component, what it is built with, and its source.
+type Agent = (&'static str, Kit, &'static str);
+
+const AGENTS: [Agent; 8] = [
     ("chat-typescript", TYPESCRIPT, "guest/chat-agents/typescript/chat_agent.ts"),
     ("chat-python", PYTHON_KIT, "guest/chat-agents/python/chat_agent.py"),
     ("chat-go", GO_KIT, "guest/chat-agents/go"),
@@ -65,12 +74,20 @@ const AGENTS: [(&str, Kit, &str); 8] = [
     ("conformance-c", C_KIT, "tests/conformance/agents/c"),
 ];
 
+/// What the benchmark measures beside them.
+const MEASURED: [Agent; 1] = [("engine-python", PYTHON_ENGINE, "bench/python-engine")];
+
 /// The file in the folder of the agents that has the tests leave them out.
 const LEFT_OUT: &str = "left-out";
 
 /// The step that builds them.
 pub(crate) fn step() -> Step {
     Step::check("agents: languages", "cargo xtask agents", build)
+}
+
+/// The step that also builds what the benchmark measures.
+pub(crate) fn measured_step() -> Step {
+    Step::check("agents: languages", "cargo xtask agents", build_all)
 }
 
 /// The step in place of [`step`] that has the tests leave them out.
@@ -83,18 +100,28 @@ pub(crate) fn compiled_step() -> Step {
     Step::check("agents: compiled", "cargo xtask conformance", compile)
 }
 
-/// Builds those whose languages are there. In CI a missing one is an error.
-pub(crate) fn build() -> anyhow::Result<Warnings> {
-    let mut warnings = Warnings::new();
+/// Builds those whose languages are there, and what the benchmark measures. In CI a missing one is an error.
+pub(crate) fn build_all() -> anyhow::Result<Warnings> {
+    let mut warnings = build()?;
+    warnings.extend(build_those(&MEASURED)?);
+    Ok(warnings)
+}
+
+fn build() -> anyhow::Result<Warnings> {
     remove(&folder("agents")?.join(LEFT_OUT))?;
-    for (name, kit, source) in AGENTS {
+    build_those(&AGENTS)
+}
+
+fn build_those(agents: &[Agent]) -> anyhow::Result<Warnings> {
+    let mut warnings = Warnings::new();
+    for (name, kit, source) in agents {
         let (component, source) = (component(name)?, root().join(source));
         if let Some(missing) = kit.needs.iter().find_map(|language| language.missing()) {
             // One of an earlier build would be of other sources.
             discard(&component)?;
-            let warning = format!("THE AGENT {name} IS LEFT OUT OF THE TESTS: {missing}");
+            let warning = format!("THE AGENT {name} IS LEFT OUT: {missing}");
             warnings.push(language_tools::left_out(warning)?);
-        } else if !is_current(&component, &kit, &source)? {
+        } else if !is_current(&component, kit, &source)? {
             discard(&component)?;
             (kit.build)(&source, &component).with_context(|| format!("the agent {name}"))?;
         }
@@ -205,6 +232,13 @@ fn build_typescript(source: &Path, component: &Path) -> anyhow::Result<()> {
 fn build_python(source: &Path, component: &Path) -> anyhow::Result<()> {
     let mut command = Command::new(language_tools::python()?);
     command.args(["-m", "daca.build.command", "build"]).arg(source).arg("-o").arg(component);
+    command.env("PYTHONPATH", root().join("guest/python/src")).env("PYTHONDONTWRITEBYTECODE", "1");
+    run(command.current_dir(root()))
+}
+
+fn build_python_engine(source: &Path, component: &Path) -> anyhow::Result<()> {
+    let mut command = Command::new(language_tools::python()?);
+    command.arg(source.join("build.py")).arg(component);
     command.env("PYTHONPATH", root().join("guest/python/src")).env("PYTHONDONTWRITEBYTECODE", "1");
     run(command.current_dir(root()))
 }

@@ -70,7 +70,7 @@ enum Command {
     Previous,
     /// Check that every link between the documents leads somewhere
     Links,
-    /// Build the agents of the tests in TypeScript, Python, Go and C
+    /// Build the agents of the tests and the benchmark in TypeScript, Python, Go and C
     Agents,
     /// Try the SDKs for JavaScript, Python, Go and C with their own tools
     Languages,
@@ -94,7 +94,7 @@ fn main() -> ExitCode {
         Command::Guests => guests::run(),
         Command::Previous => previous::build().map(|warnings| steps::warn(&warnings)),
         Command::Links => links::check().map(|warnings| steps::warn(&warnings)),
-        Command::Agents => agents::build().map(|warnings| steps::warn(&warnings)),
+        Command::Agents => agents::build_all().map(|warnings| steps::warn(&warnings)),
         Command::Languages => languages::check().map(|warnings| steps::warn(&warnings)),
         Command::Dependencies => dependencies::check().map(|warnings| steps::warn(&warnings)),
     };

@@ -1,6 +1,6 @@
 //! What was measured, in a form that becomes a table, JSON and charts.
 //!
-//! [`table`] prints it, [`chart`] draws it, [`page`] keeps it in `docs/performance.md`.
+//! [`table`] prints it, [`chart`] draws it, [`page`] keeps it in the book.
 
 pub(crate) mod chart;
 pub(crate) mod page;

@@ -1,4 +1,4 @@
-//! What was measured, in `docs/performance.md`: between two marks for each measure, so that the words around them stay.
+//! What was measured, in the book: between two marks for each measure, so that the words around them stay.
 
 use std::path::{Path, PathBuf};
 
@@ -8,23 +8,32 @@ use daca_tests::folders;
 use super::{Measure, Report, chart, table};
 use crate::machine::Machine;
 
-/// Writes the tables into the page and the charts beside it.
+/// Writes the tables into their pages, and the charts beside them.
 pub(crate) fn write(report: &Report) -> anyhow::Result<()> {
     write_into(&folders::root().join("docs"), report)
 }
 
 fn write_into(docs: &Path, report: &Report) -> anyhow::Result<()> {
-    let path = docs.join("performance.md");
-    let mut page = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     std::fs::create_dir_all(docs.join("performance"))?;
     for measure in &report.measures {
-        page = replaced(&page, &measure.name, &part(measure, &report.machine))
+        let path = docs.join(page_of(&measure.name));
+        let page = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let page = replaced(&page, &measure.name, &part(measure, &report.machine))
             .with_context(|| format!("in {}", path.display()))?;
         for (file, svg) in charts(measure) {
             std::fs::write(docs.join(&file), svg)?;
         }
+        std::fs::write(&path, page).with_context(|| format!("writing {}", path.display()))?;
     }
-    std::fs::write(&path, page).with_context(|| format!("writing {}", path.display()))
+    Ok(())
+}
+
+/// The page that a measure is on, in `docs`. Only measures without charts are on other pages than that on performance.
+fn page_of(name: &str) -> &'static str {
+    match name {
+        "languages" | "python-engine" => "guide/languages.md",
+        _ => "performance.md",
+    }
 }
 
 /// The page with another text between the marks of a measure.
@@ -82,8 +91,21 @@ fn markdown(table: &[Vec<String>]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum as _;
+
     use super::*;
+    use crate::MeasureName;
     use crate::report::tests::example;
+
+    #[test]
+    fn every_measure_has_its_place_in_a_page() -> anyhow::Result<()> {
+        for measure in MeasureName::value_variants() {
+            let name = measure.to_possible_value().context("it has a name")?.get_name().to_owned();
+            let page = std::fs::read_to_string(folders::root().join("docs").join(page_of(&name)))?;
+            replaced(&page, &name, "").with_context(|| name.clone())?;
+        }
+        Ok(())
+    }
 
     #[test]
     fn what_stands_around_the_marks_stays() -> anyhow::Result<()> {
