@@ -113,6 +113,9 @@ func TestWhatCallersGetWrong(t *testing.T) {
 		{"Add", "x", "Add cannot use this payload: json: cannot unmarshal string"},
 		{"Add", nil, "Add cannot use this payload: there is no value"},
 		{"Echo", json.RawMessage(strings.Repeat("[", 128) + strings.Repeat("]", 128)), "Echo cannot use this payload: its lists and"},
+		{"Echo", json.RawMessage(`"\ud800"`), "Echo cannot use this payload: it is not JSON: it has half of a surrogate pair"},
+		{"Echo", json.RawMessage(`{"\\\udc00": 1}`), "Echo cannot use this payload: it is not JSON: it has half"},
+		{"Echo", json.RawMessage(`["\ud83dx"]`), "Echo cannot use this payload: it is not JSON: it has half"},
 		{"First", []string{}, "panic: runtime error: index out of range [0] with length 0\n    at daca/dacatest_test.(*ledger).First ("},
 	} {
 		if err := actor.Call(one.method, one.payload, nil); !strings.HasPrefix(message(err), one.want) {

@@ -139,7 +139,7 @@ func (a *Activation) Invoke(name string, payload []byte) (reply []byte, failure 
 	inputs := []reflect.Value{reflect.ValueOf(a.value)}
 	if m.input != nil {
 		input := reflect.New(m.input)
-		if err := Decode(payload, input.Interface()); err != nil {
+		if err := decodePayload(payload, input.Interface()); err != nil {
 			return nil, &Failure{Invalid, fmt.Sprintf("%s cannot use this payload: %v", name, err)}
 		}
 		inputs = append(inputs, input.Elem())

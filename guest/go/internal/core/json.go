@@ -3,8 +3,12 @@ package core
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
+	"unicode"
+	"unicode/utf16"
 )
 
 // Encode makes the JSON of a value. Bytes and raw JSON stay as they are. `<`, `>` and `&` are no `\u003c` here: nobody
@@ -54,6 +58,42 @@ func Decode(text []byte, into any) error {
 		return fmt.Errorf("there is no value")
 	}
 	return json.Unmarshal(text, into)
+}
+
+// decodePayload is Decode for what a caller sends. Half of a surrogate pair is no text, and Go's reader would replace it.
+func decodePayload(text []byte, into any) error {
+	if _, raw := into.(*[]byte); !raw && hasHalf(text) {
+		return errHalf
+	}
+	return Decode(text, into)
+}
+
+var errHalf = errors.New("it is not JSON: it has half of a surrogate pair")
+
+// hasHalf says whether an escape of a JSON text is half of a surrogate pair.
+func hasHalf(text []byte) bool {
+	for at := bytes.IndexByte(text, '\\'); at >= 0; at = bytes.IndexByte(text, '\\') {
+		unit, size := escape(text[at:])
+		text = text[at+size:]
+		if utf16.IsSurrogate(unit) {
+			low, size := escape(text)
+			if utf16.DecodeRune(unit, low) == unicode.ReplacementChar {
+				return true
+			}
+			text = text[size:]
+		}
+	}
+	return false
+}
+
+// escape is the code unit of the escape `\uXXXX` that a text begins with, or 0, and the size of the escape.
+func escape(text []byte) (unit rune, size int) {
+	if bytes.HasPrefix(text, []byte(`\u`)) && len(text) >= 6 {
+		if number, err := strconv.ParseUint(string(text[2:6]), 16, 16); err == nil {
+			return rune(number), 6
+		}
+	}
+	return 0, min(2, len(text))
 }
 
 // maxDepth is the depth of lists and objects that the host's Rust SDK reads, too. The reader of Go calls itself, and a
