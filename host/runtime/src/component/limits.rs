@@ -16,7 +16,7 @@ const INSTANCE: u64 = 48 * 1024;
 /// few pages of it. What it does write beyond that shows when the host is measured.
 const UNTOUCHED: usize = 1024 * 1024;
 /// The part of a mapped image, as a divisor, that is not reserved either: pages that an instance does not write are those of
-/// the image. Of Python's it writes about half.
+/// the image. How many it writes is not known before; what is more than the half shows when the host is measured.
 const UNTOUCHED_OF_IMAGE: u64 = 2;
 /// How long a turn waits for memory of the host, before it is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
