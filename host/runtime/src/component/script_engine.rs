@@ -47,3 +47,17 @@ pub(super) fn engine_digest() -> &'static str {
     static DIGEST: LazyLock<String> = LazyLock::new(|| digest(ENGINE));
     &DIGEST
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::component::initial_memory::MAPPED_FROM;
+
+    /// It begins with a snapshot of a megabyte, and each script has an instance.
+    #[test]
+    fn the_engines_memory_is_mapped() {
+        let outline = Outline::of_engine(ENGINE).map_err(|refusal| refusal.1).expect("an outline");
+        assert_eq!(outline.data.initial_memory(MAPPED_FROM), InitialMemory::Mapped);
+        assert_eq!(outline.data.images, 1);
+    }
+}
