@@ -1,10 +1,10 @@
 //! What is measured in the host's own process, by `daca-bench-native`: a turn and an activation.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
-use daca_tests::chat_agent;
+use daca_tests::{chat_agent, folders, foreign_agent};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -19,7 +19,7 @@ const TURNS: [u64; 2] = [500, 1_500];
 /// A turn in memory: the component against the same logic compiled natively.
 pub(crate) async fn turn(extent: Extent) -> anyhow::Result<Measure> {
     eprintln!("turn");
-    let times = ask(&["turn", "--seconds", &seconds(extent)]).await?;
+    let times = ask(&["turn", "--seconds", &seconds(extent)], &chat_agent()).await?;
     let time = |name: &str| times[name].as_f64().with_context(|| format!("no {name} in {times}"));
     let mut rows = Vec::new();
     let mut instructions = Vec::new();
@@ -83,7 +83,7 @@ fn batches(best: f64, median: f64) -> Vec<Figure> {
 /// A new instance, its activation and first message, and its end.
 pub(crate) async fn activation(extent: Extent) -> anyhow::Result<Measure> {
     eprintln!("activation");
-    let rates = ask(&["activation", "--seconds", &seconds(extent)]).await?;
+    let rates = ask(&["activation", "--seconds", &seconds(extent)], &chat_agent()).await?;
     let rate = |name: &str| rates[name].as_f64().with_context(|| format!("no {name} in {rates}"));
     let threads = rates["threads"].as_u64().unwrap_or(1);
     let all = format!("{threads} threads");
@@ -97,36 +97,97 @@ pub(crate) async fn activation(extent: Extent) -> anyhow::Result<Measure> {
             Figure::new("each", 1e6 * busy as f64 / rate, "µs of a thread"),
         ],
     };
+    let mut rows = vec![
+        row("host", "1 thread", 1, host_one),
+        row("bare wasmtime", "1 thread", 1, bare_one),
+        row("host", &all, threads, host_all),
+        row("bare wasmtime", &all, threads, bare_all),
+    ];
+    let mut ratios = vec![
+        Ratio {
+            name: "time, host / bare, 1 thread".to_owned(),
+            value: bare_one / host_one,
+            wanted: Some(Wanted::AtMost(1.3)),
+        },
+        Ratio {
+            name: format!("activations a second of the host, {all} / 1 thread"),
+            value: host_all / host_one,
+            wanted: Some(Wanted::AtLeast(1.0)),
+        },
+    ];
+    for (who, file, wanted) in chat_agents()? {
+        eprintln!("activation: {who}, copied and mapped");
+        let measured = ask(&["initial-memory", "--seconds", &seconds(extent)], &file).await?;
+        in_both_ways(who, wanted, &measured, &mut rows, &mut ratios)?;
+    }
     Ok(Measure {
         name: "activation".to_owned(),
         title: "An activation".to_owned(),
         method: "Instantiate, activate, handle the first message, drop: as the host does it, and in a bare loop on wasmtime with the same engine \
-            and imports that answer at once. Batches of both alternate."
+            and imports that answer at once. Batches of both alternate. `copied` and `mapped` are the two ways in which memories begin, \
+            each forced upon the same ChatAgent, in Rust, as a script, and in other languages if they were built (`cargo xtask agents`). \
+            The host copies the one in Rust, and maps the others if they have enough data."
             .to_owned(),
-        rows: vec![
-            row("host", "1 thread", 1, host_one),
-            row("bare wasmtime", "1 thread", 1, bare_one),
-            row("host", &all, threads, host_all),
-            row("bare wasmtime", &all, threads, bare_all),
-        ],
-        ratios: vec![
-            Ratio { name: "time, host / bare, 1 thread".to_owned(), value: bare_one / host_one, wanted: Some(Wanted::AtMost(1.3)) },
-            Ratio { name: format!("activations a second of the host, {all} / 1 thread"), value: host_all / host_one, wanted: Some(Wanted::AtLeast(1.0)) },
-        ],
+        rows,
+        ratios,
         notes: Vec::new(),
         charts: vec![Chart { figure: "activations a second".to_owned(), title: "Activations a second".to_owned() }],
     })
+}
+
+/// The ChatAgents that are measured in both ways, and the least gain of mapping that is wanted where the host maps.
+fn chat_agents() -> anyhow::Result<Vec<(&'static str, PathBuf, Option<Wanted>)>> {
+    let script = folders::root().join("guest/chat-agents/typescript/chat_agent.ts");
+    let mut all = vec![("Rust", chat_agent(), None), ("script", script, Some(Wanted::AtLeast(1.0)))];
+    for (who, name) in [("Go", "chat-go"), ("Python", "chat-python")] {
+        all.extend(foreign_agent(name)?.map(|file| (who, file, Some(Wanted::AtLeast(1.0)))));
+    }
+    Ok(all)
+}
+
+/// Adds what was measured of one ChatAgent in both ways.
+fn in_both_ways(
+    who: &str,
+    wanted: Option<Wanted>,
+    measured: &Value,
+    rows: &mut Vec<Row>,
+    ratios: &mut Vec<Ratio>,
+) -> anyhow::Result<()> {
+    let number = |name: &str| measured[name].as_f64().with_context(|| format!("no {name} in {measured}"));
+    let threads = number("threads")?;
+    let loads = [("1", 1.0, "1 thread".to_owned()), ("all", threads, format!("{threads} threads"))];
+    for (key, busy, load) in loads {
+        for way in ["copied", "mapped"] {
+            let rate = number(&format!("{way}_{key}_per_s"))?;
+            let bytes = number(&format!("{way}_bytes"))?;
+            let figures = vec![
+                Figure::new("new instances a second", rate, "/s"),
+                Figure::new("each", 1e6 * busy / rate, "µs of a thread"),
+                Figure::new("a live instance", bytes / 1024.0, "KiB"),
+            ];
+            rows.push(Row { who: format!("{who}, {way}"), load: load.clone(), figures });
+        }
+        let value = number(&format!("mapped_{key}_per_s"))? / number(&format!("copied_{key}_per_s"))?;
+        ratios.push(Ratio { name: format!("time, {who}, copied / mapped, {load}"), value, wanted });
+    }
+    let value = number("copied_bytes")? / number("mapped_bytes")?.max(1.0);
+    ratios.push(Ratio {
+        name: format!("memory of an instance, {who}, copied / mapped"),
+        value,
+        wanted: None,
+    });
+    Ok(())
 }
 
 fn seconds(extent: Extent) -> String {
     extent.seconds(SECONDS).as_secs_f64().to_string()
 }
 
-async fn ask(arguments: &[&str]) -> anyhow::Result<Value> {
+async fn ask(arguments: &[&str], component: &Path) -> anyhow::Result<Value> {
     let output = Command::new(native())
         .args(arguments)
         .arg("--component")
-        .arg(chat_agent())
+        .arg(component)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .kill_on_drop(true)

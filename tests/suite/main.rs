@@ -21,6 +21,7 @@ mod hostile_json;
 mod limits;
 mod logs;
 mod manifests;
+mod mapped;
 mod memory;
 mod mixed;
 mod neighbours;

@@ -12,7 +12,8 @@ use crate::bare::Bare;
 use crate::common::Common;
 use crate::host::{FEW, Parts};
 
-const MESSAGE: &str = r#"{"role":"user","content":"How are you today?"}"#;
+/// The first message of an instance.
+pub(crate) const MESSAGE: &str = r#"{"role":"user","content":"How are you today?"}"#;
 /// How long one side runs before it is the other's turn.
 const BATCH: Duration = Duration::from_millis(150);
 
@@ -23,8 +24,9 @@ pub(crate) struct Arguments {
     common: Common,
 }
 
+/// What makes instances.
 #[derive(Clone)]
-enum Side {
+pub(crate) enum Side {
     Host(Arc<Parts>),
     Bare(Arc<Bare>),
 }
@@ -73,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Activations a second of so many threads together.
-fn rate(side: &Side, threads: usize) -> anyhow::Result<f64> {
+pub(crate) fn rate(side: &Side, threads: usize) -> anyhow::Result<f64> {
     let work = |side: Side| {
         move || -> anyhow::Result<u64> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -96,7 +98,8 @@ fn rate(side: &Side, threads: usize) -> anyhow::Result<f64> {
     Ok(count as f64 / start.elapsed().as_secs_f64())
 }
 
-fn median(mut rates: Vec<f64>) -> f64 {
+/// The middle of some rates.
+pub(crate) fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
     rates.get(rates.len() / 2).copied().unwrap_or_default()
 }

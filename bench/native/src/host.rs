@@ -17,7 +17,7 @@ use daca_runtime::actor::{
 };
 use daca_runtime::component::{
     ActiveRollout, CompileIn, Compiling, ComponentVersion, Counters, Engine, EngineOptions, Instance,
-    InstancePlace, LoadedVersion, Outcome, TrafficSplit,
+    InstancePlace, LoadedVersion, Outcome, ParsedScript, TrafficSplit,
 };
 use daca_runtime::imports::{KnownState, ScopeOptions, StateCache, TurnScope};
 use daca_runtime::scheduler::GuestScheduler;
@@ -28,6 +28,8 @@ use crate::memory::Memory;
 
 /// The agent type.
 pub(crate) const AGENT: &str = "ChatAgent";
+/// Its component in the default manifest.
+const COMPONENT: &str = "\"target/wasm32-wasip2/guest/chat_agent.wasm\"";
 const TURN_TIME: Duration = Duration::from_secs(30);
 
 /// An engine with the ChatAgent compiled.
@@ -55,27 +57,30 @@ pub(crate) struct LiveActor {
 impl Parts {
     /// Compiles the component. So many instances may be live at the same time.
     pub(crate) async fn new(component: &Path, instances: usize) -> anyhow::Result<Parts> {
-        let agent = agent_type(component)?;
-        let options = EngineOptions {
-            max_live_instances: instances,
-            largest_memory: agent.limits.memory,
-            code_cache: None,
-            precompiled: None,
-            compile_in: CompileIn::ThisProcess,
-            for_any_processor: false,
-        };
+        let agent = agent_of(manifest(component)?)?;
+        let options = engine_options(&agent, instances);
         let engine = Engine::new(&options)?;
-        let wasm = std::fs::read(component).with_context(|| format!("reading {}", component.display()))?;
-        let name = component.display().to_string();
-        let version = ComponentVersion::from_bytes(&engine, &name, wasm.into(), Compiling::Starting).await?;
-        Ok(Parts {
-            options,
-            engine,
-            version: Arc::new(version),
-            agent,
-            backend: Arc::new(Memory::default()),
-            places: Arc::new(Semaphore::new(instances)),
-        })
+        Parts::with(agent, options, engine, component).await
+    }
+
+    /// The same for a ChatAgent in any language, or as a script, with [`FEW`] live instances. Their memories are mapped if it
+    /// has at least so many bytes of data.
+    pub(crate) async fn mapping_from(bytes: u64, component: &Path) -> anyhow::Result<Parts> {
+        let agent = agent_of(manifest_with(component, "limits = { memory = \"64MiB\" }")?)?;
+        let options = engine_options(&agent, FEW);
+        let engine = Engine::new(&options)?.mapping_from(bytes);
+        Parts::with(agent, options, engine, component).await
+    }
+
+    async fn with(
+        agent: Arc<AgentType>,
+        options: EngineOptions,
+        engine: Engine,
+        component: &Path,
+    ) -> anyhow::Result<Parts> {
+        let version = Arc::new(load(&engine, &agent, component).await?);
+        let places = Arc::new(Semaphore::new(options.max_live_instances));
+        Ok(Parts { options, engine, version, agent, backend: Arc::new(Memory::default()), places })
     }
 
     /// A new instance for an actor, not yet activated.
@@ -165,20 +170,46 @@ impl Parts {
     }
 }
 
+fn engine_options(agent: &AgentType, instances: usize) -> EngineOptions {
+    EngineOptions {
+        max_live_instances: instances,
+        largest_memory: agent.limits.memory,
+        code_cache: None,
+        precompiled: None,
+        compile_in: CompileIn::ThisProcess,
+        for_any_processor: false,
+    }
+}
+
+/// Compiles a component, or the engine of scripts for a script.
+async fn load(engine: &Engine, agent: &Arc<AgentType>, file: &Path) -> anyhow::Result<ComponentVersion> {
+    let name = file.display().to_string();
+    let bytes = std::fs::read(file).with_context(|| format!("reading {name}"))?;
+    if bytes.starts_with(b"\0asm") {
+        return Ok(ComponentVersion::from_bytes(engine, &name, bytes.into(), Compiling::Starting).await?);
+    }
+    let script = ParsedScript::parse(engine, &name, bytes.into(), Compiling::Starting).await?;
+    let outcome = script.evaluate(agent).await;
+    Ok(script.described(outcome)?)
+}
+
 /// The ChatAgent of the default manifest, which names another place for its component.
 pub(crate) fn manifest(component: &Path) -> anyhow::Result<Manifest> {
+    manifest_with(component, "")
+}
+
+/// The same with further lines in the agent's table.
+fn manifest_with(component: &Path, more: &str) -> anyhow::Result<Manifest> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("agents.toml");
     let component = component.canonicalize().with_context(|| component.display().to_string())?;
     let component = component.to_str().context("the component's path is in UTF-8")?;
-    let text =
-        include_str!("../../../agents.toml").replace("target/wasm32-wasip2/guest/chat_agent.wasm", component);
+    let text = include_str!("../../../agents.toml").replace(COMPONENT, &format!("{component:?}\n{more}"));
     std::fs::write(&path, text)?;
     Ok(Manifest::load(&path)?)
 }
 
-fn agent_type(component: &Path) -> anyhow::Result<Arc<AgentType>> {
-    let manifest = manifest(component)?;
+fn agent_of(manifest: Manifest) -> anyhow::Result<Arc<AgentType>> {
     manifest.agents.get(AGENT).cloned().context("the default manifest has the ChatAgent")
 }
 

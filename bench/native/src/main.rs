@@ -1,13 +1,14 @@
 //! What of the benchmark runs in the host's own process, and the ChatAgent's logic compiled natively.
 //!
-//! `daca-bench` starts this program: the two link different features of the same libraries. [`turn`] and [`activation`]
-//! print what they have measured as JSON; [`serve`] is the server that the host is compared with.
+//! `daca-bench` starts this program: the two link different features of the same libraries. [`turn`], [`activation`]
+//! and [`initial_memory`] print what they have measured as JSON; [`serve`] is the server that the host is compared with.
 
 mod activation;
 mod bare;
 mod chat_agent;
 mod common;
 mod host;
+mod initial_memory;
 mod memory;
 mod serve;
 mod turn;
@@ -21,6 +22,8 @@ enum Arguments {
     Turn(turn::Arguments),
     /// A new instance with its first message: the host against bare wasmtime
     Activation(activation::Arguments),
+    /// A new instance with its first message: with its memory copied, and with it mapped
+    InitialMemory(initial_memory::Arguments),
     /// Serve the ChatAgent with native logic until SIGTERM
     Serve(serve::Arguments),
 }
@@ -29,6 +32,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse() {
         Arguments::Turn(arguments) => turn::run(&arguments),
         Arguments::Activation(arguments) => activation::run(&arguments),
+        Arguments::InitialMemory(arguments) => initial_memory::run(&arguments),
         Arguments::Serve(arguments) => serve::run(&arguments),
     }
 }

@@ -22,6 +22,7 @@ pub const GUESTS: &[&str] = &[
     "recurses",
     "swapped_back",
     "swapped_fails_activate",
+    "swapped_large",
     "swapped_migrates",
     "swapped_traps",
     "swapped_v1",

@@ -29,9 +29,16 @@ fn part_of(machine: Option<u64>, group: Option<u64>) -> u64 {
     parts.into_iter().flatten().min().unwrap_or(LEAST_BUDGET).max(LEAST_BUDGET)
 }
 
-/// The bytes of this process that are in memory. `None` if the system does not tell.
+/// The bytes of this process that are in memory, without what it shares: images of memories, each of which the kernel counts
+/// once for every instance that has read it, and the host once. `None` if the system does not tell.
 pub fn resident() -> Option<u64> {
-    kibibytes(&std::fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+    resident_of(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+fn resident_of(status: &str) -> Option<u64> {
+    // Kernels before 4.5 do not tell them apart.
+    let shared = kibibytes(status, "RssShmem:").unwrap_or_default();
+    kibibytes(status, "VmRSS:").map(|all| all.saturating_sub(shared))
 }
 
 fn machine_memory() -> Option<u64> {
@@ -119,6 +126,8 @@ mod tests {
         let text = "Name:\tdaca\nVmRSS:\t    2048 kB\nVmData: x\n";
         assert_eq!(kibibytes(text, "VmRSS:"), Some(2 * 1024 * 1024));
         assert_eq!(kibibytes(text, "VmData:"), None);
+        assert_eq!(resident_of(text), Some(2 * 1024 * 1024));
+        assert_eq!(resident_of(&format!("{text}RssShmem:\t 1024 kB\n")), Some(1024 * 1024));
         assert_eq!(kibibytes(text, "VmSwap:"), None);
         assert!(resident().is_some_and(|bytes| bytes > 0));
         assert!(default_budget() >= LEAST_BUDGET);

@@ -3,14 +3,15 @@
 
 use daca_base::ErrorCode;
 use daca_manifest::HostLimits;
+use daca_runtime::component::most_image_files;
 use rustix::process::{Resource, getrlimit};
 
 use super::error::{Error, MIN_DESCRIPTORS};
 
 /// The usual limit of a process. With fewer, each share is smaller.
 const USUAL_DESCRIPTORS: usize = 1_024;
-/// What is not for the connections of the application's port: those of the admin port, the spare ones of both, and some
-/// ninety for files, the sidecar and compiler processes.
+/// What is not for the connections of the application's port, besides the images of memories: those of the admin port, the
+/// spare ones of both, and some ninety for files, the sidecar and compiler processes.
 const OTHER_DESCRIPTORS: usize = 512;
 
 /// The most connections of both ports.
@@ -55,7 +56,7 @@ fn limit() -> usize {
 fn allowed(descriptors: usize, behind_sidecar: bool) -> Shares {
     let ports = if behind_sidecar { 2 } else { 1 };
     if descriptors >= USUAL_DESCRIPTORS {
-        let app = (descriptors - OTHER_DESCRIPTORS) / ports;
+        let app = (descriptors - OTHER_DESCRIPTORS - most_image_files(descriptors)) / ports;
         return Shares { app, app_spare: 128, admin: 100, admin_spare: 32 };
     }
     let part = descriptors / 32;
@@ -68,15 +69,16 @@ mod tests {
 
     #[test]
     fn connections_leave_descriptors_for_health_and_the_operator() {
-        assert_eq!(allowed(1_024, false).app, 512);
-        assert_eq!(allowed(1_024, true).app, 256);
+        assert_eq!(allowed(1_024, false).app, 496);
+        assert_eq!(allowed(1_024, true).app, 248);
         assert!(allowed(usize::MAX, true).app > 1_000_000);
         for descriptors in MIN_DESCRIPTORS..5_000 {
             for (behind_sidecar, ports) in [(false, 1), (true, 2)] {
                 let Shares { app, app_spare, admin, admin_spare } = allowed(descriptors, behind_sidecar);
                 assert!(app >= 48 && app_spare >= 16 && admin >= 16 && admin_spare >= 8, "{descriptors}");
                 let of_connections = app * ports + 2 * app_spare + admin + 2 * admin_spare;
-                assert!(of_connections + 90 <= descriptors, "{descriptors} {behind_sidecar}");
+                let others = 90 + most_image_files(descriptors);
+                assert!(of_connections + others <= descriptors, "{descriptors} {behind_sidecar}");
             }
         }
     }

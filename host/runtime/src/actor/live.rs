@@ -8,17 +8,21 @@ use daca_base::shares::{HeldBack, SharePermit, SharedPool, Weights};
 use daca_base::waiters::Waiters;
 
 use super::idle_memory::IdleMemory;
-use crate::component::{InstancePlace, most_core_instances};
+use crate::component::{
+    ComponentVersion, InstancePlace, map_count_limit, most_core_instances, most_mapped_instances,
+};
 
 /// The default number of live instances, in turns and idle. The budget of memory may allow fewer, and of cheap ones fewer
 /// are kept.
 pub const DEFAULT_LIVE_INSTANCES: usize = 8_192;
 
-/// Grants places for live instances: one for each, and as many core instances as its component has. The engine has
-/// pools of both.
+/// Grants places for live instances: one for each, as many core instances as its component has, and one more if it maps
+/// its memory. The engine has pools of all of them.
 pub(super) struct LiveInstances {
     instances: SharedPool,
     core_instances: SharedPool,
+    /// Those among the instances that map their memory.
+    mapped: SharedPool,
     /// The memory of idle actors.
     pub(super) idle: IdleMemory,
     waiters: Waiters,
@@ -29,17 +33,27 @@ impl LiveInstances {
         LiveInstances {
             instances: SharedPool::new("live instances", cap, weights),
             core_instances: SharedPool::new("core instances", most_core_instances(cap), weights),
+            mapped: SharedPool::new(
+                "instances with mapped memory",
+                most_mapped_instances(cap, map_count_limit()),
+                weights,
+            ),
             idle: IdleMemory::default(),
             waiters: Waiters::default(),
         }
     }
 
-    /// Acquires a place for an instance of so many core instances. It evicts idle ones, and waits only if every instance
-    /// that may be evicted for this type is in a turn.
-    pub(super) async fn place(&self, agent_type: &str, core_instances: usize) -> InstancePlace {
+    /// Acquires a place for an instance of this version. It evicts idle ones, and waits only if every instance that may be
+    /// evicted for this type is in a turn.
+    pub(super) async fn place(&self, agent_type: &str, version: &ComponentVersion) -> InstancePlace {
+        // The scarcest one first, so that who waits for it takes nothing from the others.
+        let mapped = match version.is_mapped() {
+            true => Some(self.part(&self.mapped, agent_type, 1).await),
+            false => None,
+        };
         let instance = self.part(&self.instances, agent_type, 1).await;
-        let core = self.part(&self.core_instances, agent_type, core_instances).await;
-        InstancePlace { instance, core }
+        let core = self.part(&self.core_instances, agent_type, version.outline.core_instances).await;
+        InstancePlace { instance, core, mapped }
     }
 
     async fn part(&self, pool: &SharedPool, agent_type: &str, amount: usize) -> SharePermit {
@@ -62,7 +76,7 @@ impl LiveInstances {
 
     /// Why a type gets no place, if that is its share.
     pub(super) fn held_back(&self, agent_type: &str) -> Option<HeldBack> {
-        let pools = [&self.instances, &self.core_instances];
+        let pools = [&self.mapped, &self.instances, &self.core_instances];
         let mut refused = pools.into_iter().filter_map(|pool| pool.check(agent_type, 1).err());
         refused.find(|held_back| held_back.is_beyond)
     }
@@ -79,7 +93,7 @@ impl LiveInstances {
 
     /// Drops an idle instance for whoever waits. An instance of this type has become idle.
     pub(super) fn evict_for_waiting(&self, agent_type: &str) {
-        for pool in [&self.instances, &self.core_instances] {
+        for pool in [&self.mapped, &self.instances, &self.core_instances] {
             if let Some(waiting) = pool.next_waiting()
                 && self.evict_from(pool, &waiting)
             {
@@ -101,7 +115,7 @@ impl LiveInstances {
     }
 
     /// What the types share.
-    pub(super) fn pools(&self) -> [SharedPool; 2] {
-        [self.instances.clone(), self.core_instances.clone()]
+    pub(super) fn pools(&self) -> [SharedPool; 3] {
+        [self.instances.clone(), self.core_instances.clone(), self.mapped.clone()]
     }
 }

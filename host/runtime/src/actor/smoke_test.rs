@@ -117,7 +117,7 @@ impl Actors {
         deadline: Instant,
     ) -> Result<(Outcome, bool), SmokeTestFailure> {
         let services = &self.services;
-        let place = services.live.place(&agent.name, version.outline.core_instances);
+        let place = services.live.place(&agent.name, version);
         let place = tokio::time::timeout_at(deadline, place).await;
         let place = place.map_err(|_elapsed| SmokeTestFailure::NoRoom)?;
         let mut instance = Instance::new(&services.engine, version, place);

@@ -71,8 +71,9 @@ impl CodeCache {
         }
     }
 
-    /// Removes the code of versions that no longer exist, and of other builds of wasmtime. Foreign files stay.
-    pub(super) fn keep_only(&self, digests: &BTreeSet<String>) {
+    /// Removes the code of versions that no longer exist, and of other builds of wasmtime. Foreign files stay, and so does
+    /// that of the other engine, whose `other` cache has the same folder.
+    pub(super) fn keep_only(&self, digests: &BTreeSet<String>, other: &CodeCache) {
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
         for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -80,7 +81,8 @@ impl CodeCache {
             else {
                 continue;
             };
-            if !digests.contains(digest) || path != self.path(digest) {
+            let is_current = [self, other].iter().any(|cache| path == cache.path(digest));
+            if !digests.contains(digest) || !is_current {
                 // Somebody else may have removed it.
                 std::fs::remove_file(&path).ok();
             }

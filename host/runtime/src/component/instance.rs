@@ -39,13 +39,15 @@ pub struct InstancePlace {
     pub instance: SharePermit,
     /// Among the core instances of all of them.
     pub core: SharePermit,
+    /// Among those that map their memory, if it does.
+    pub mapped: Option<SharePermit>,
 }
 
 impl InstancePlace {
     /// A place that is not counted, for instances that run without a host's actors.
     pub fn uncounted() -> InstancePlace {
         let pool = SharedPool::new("instances", 2, &Weights::default());
-        InstancePlace { instance: pool.charge("", 1), core: pool.charge("", 1) }
+        InstancePlace { instance: pool.charge("", 1), core: pool.charge("", 1), mapped: None }
     }
 }
 
@@ -162,8 +164,8 @@ fn copied_bytes(limits: &AgentLimits) -> usize {
 fn new_store(engine: &Engine, version: &ComponentVersion, scope: Box<TurnScope>) -> Store<InstanceState> {
     let copied = copied_bytes(scope.limits());
     let reserved = engine.memory.reservation(MemoryKind::Instances, Some(scope.agent_type()));
-    let state = InstanceState::new(scope, version.script.clone(), reserved);
-    let mut store = Store::new(&engine.wasmtime, state);
+    let state = InstanceState::new(scope, version.script.clone(), version.image_bytes, reserved);
+    let mut store = Store::new(version.pre.engine(), state);
     store.limiter_async(|state| &mut state.memory);
     store.set_hostcall_fuel(copied);
     store.epoch_deadline_callback(|context| {

@@ -28,10 +28,11 @@ pub struct InstanceState {
 }
 
 impl InstanceState {
-    /// `reserved` is the instance's part of the host's budget of memory.
+    /// `image` has the bytes of its memory that are mapped, and `reserved` is its part of the host's budget of memory.
     pub(super) fn new(
         scope: Box<TurnScope>,
         script: Option<Arc<Script>>,
+        image: u64,
         reserved: Reservation,
     ) -> InstanceState {
         let log = Arc::new(LogBudget::new(scope.log_share()));
@@ -40,7 +41,7 @@ impl InstanceState {
         InstanceState {
             wasi: imports::wasi_context(&log, scope.clock()),
             resources,
-            memory: MemoryLimiter::new(scope.limits().memory.as_u64(), reserved),
+            memory: MemoryLimiter::new(scope.limits().memory.as_u64(), image, reserved),
             running_time: Arc::new(RunningTime::new()),
             log,
             script,

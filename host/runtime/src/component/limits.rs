@@ -15,6 +15,9 @@ const INSTANCE: u64 = 48 * 1024;
 /// The part of the first memory that is not reserved: a guest of LLVM begins with a stack of a megabyte, and writes a
 /// few pages of it. What it does write beyond that shows when the host is measured.
 const UNTOUCHED: usize = 1024 * 1024;
+/// The part of a mapped image, as a divisor, that is not reserved either: pages that an instance does not write are those of
+/// the image. How many it writes is not known before; what is more than the half shows when the host is measured.
+const UNTOUCHED_OF_IMAGE: u64 = 2;
 /// How long a turn waits for memory of the host, before it is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -33,13 +36,15 @@ pub(super) struct MemoryLimiter {
 }
 
 impl MemoryLimiter {
-    pub(super) fn new(limit: u64, reserved: Reservation) -> MemoryLimiter {
+    /// `image` has the bytes of the instance's memory that are mapped.
+    pub(super) fn new(limit: u64, image: u64, reserved: Reservation) -> MemoryLimiter {
+        let untouched_of_image = usize::try_from(image / UNTOUCHED_OF_IMAGE).unwrap_or(usize::MAX);
         MemoryLimiter {
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             used: 0,
             refused: false,
             reserved,
-            untouched: UNTOUCHED,
+            untouched: UNTOUCHED.saturating_add(untouched_of_image),
             is_starved: false,
         }
     }
@@ -152,7 +157,7 @@ mod tests {
 
     fn limiter(budget: &MemoryBudget) -> MemoryLimiter {
         let mut limiter =
-            MemoryLimiter::new(4 * MIB as u64, budget.reservation(MemoryKind::Instances, Some("A")));
+            MemoryLimiter::new(4 * MIB as u64, 0, budget.reservation(MemoryKind::Instances, Some("A")));
         limiter.instance_begun();
         limiter
     }
@@ -177,6 +182,17 @@ mod tests {
             assert!(matches!(limiter.table_growing(0, TABLE_ELEMENTS, None).await, Ok(true)));
         }
         assert!(matches!(limiter.table_growing(0, TABLE_ELEMENTS, None).await, Ok(false)));
+    }
+
+    #[tokio::test]
+    async fn half_of_a_mapped_image_is_not_reserved() {
+        let reserved = MemoryBudget::unlimited().reservation(MemoryKind::Instances, Some("A"));
+        let mut limiter = MemoryLimiter::new(16 * MIB as u64, 4 * MIB as u64, reserved);
+        assert!(matches!(limiter.memory_growing(0, 8 * MIB, None).await, Ok(true)));
+        assert_eq!(limiter.reserved(), 5 * MIB as u64, "nor is the usual megabyte");
+        limiter.instance_begun();
+        assert!(matches!(limiter.memory_growing(8 * MIB, 9 * MIB, None).await, Ok(true)));
+        assert_eq!(limiter.reserved(), 6 * MIB as u64);
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@ use wasmparser::{ComponentTypeRef, FunctionBody, Parser, Payload, TableSectionRe
 
 use super::PACKAGE;
 use super::absent::is_absent;
+use super::initial_memory::{DataReader, MappableData};
 use super::limits::TABLE_ELEMENTS;
 use super::memories::Memories;
 use super::refusal::{LoadError, Refusal, interrupted, malformed, needs_async, unknown_import};
@@ -46,6 +47,8 @@ pub struct Outline {
     pub memory: u64,
     /// The core instances of an instance, as far as the file shows them.
     pub core_instances: usize,
+    /// The data that instances may map.
+    pub(super) data: MappableData,
 }
 
 impl Outline {
@@ -96,6 +99,7 @@ struct OutlineReader {
     imports: Vec<(String, bool)>,
     exports: Vec<String>,
     memories: Memories,
+    data: DataReader,
 }
 
 impl OutlineReader {
@@ -123,11 +127,13 @@ impl OutlineReader {
             exports: self.exports,
             memory: self.memories.least(),
             core_instances: self.core_instances,
+            data: self.data.found,
         }
     }
 
     fn take(&mut self, payload: Payload<'_>) -> Result<(), Stop> {
         self.memories.take(&payload)?;
+        self.data.take(&payload)?;
         match payload {
             Payload::Version { .. } => {
                 self.depth += 1;

@@ -14,7 +14,7 @@ use super::refusal::{LoadError, Refusal, interrupted, invalid_script, rejected, 
 use super::script_description::{Described, read_description};
 use super::script_engine::{LinkedEngine, engine_digest};
 use super::script_source::{Script, Source};
-use super::version::{Indices, reserved_code};
+use super::version::{Images, Indices, reserved_code};
 use super::{
     ActivationCost, Compiling, ComponentVersion, Engine, Instance, InstancePlace, Outcome, Outline,
     PrecompileError, precompiled,
@@ -102,12 +102,13 @@ pub async fn precompile_script_engine(
 ) -> Result<PathBuf, PrecompileScriptsError> {
     let digest = engine_digest();
     let path = precompiled::file(folder, digest);
-    if precompiled::read(folder, &engine.wasmtime, digest).is_some() {
+    let named = |refusal| LoadError::new("the engine of scripts".to_owned(), refusal);
+    let outline = Outline::of_engine(ENGINE).map_err(named)?;
+    let variant = engine.variant(engine.initial_memory(&outline));
+    if precompiled::read(folder, &variant.wasmtime, digest).is_some() {
         return Ok(path);
     }
-    let name = "the engine of scripts".to_owned();
-    let linked = linked(engine, Compiling::Starting).await;
-    let linked = linked.map_err(|refusal| LoadError::new(name, refusal))?;
+    let linked = linked(engine, Compiling::Starting).await.map_err(named)?;
     Ok(precompiled::write(folder, linked.pre.component(), digest)?)
 }
 
@@ -137,17 +138,18 @@ async fn linked(engine: &Engine, compiling: Compiling) -> Result<LinkedEngine, R
 
 async fn link(engine: &Engine, compiling: Compiling) -> Result<LinkedEngine, Refusal> {
     // The engine has megabytes: to read it takes some milliseconds.
-    let digest = tokio::task::spawn_blocking(engine_digest).await.map_err(|_ended| interrupted())?;
-    let component = engine.compiler.component(digest, Bytes::from_static(ENGINE), compiling).await?;
-    let linker = engine.linker.clone();
-    let code = Arc::new(reserved_code(engine, &component));
-    let work = move || {
-        let pre = linker.instantiate_pre(&component).map_err(|error| rejected(&root_cause(&error)))?;
-        Ok::<_, Refusal>((Outline::of_engine(ENGINE)?, pre))
-    };
-    let linked = tokio::task::spawn_blocking(work).await;
-    let (outline, pre) = linked.unwrap_or_else(|_ended| Err(interrupted()))?;
-    Ok(LinkedEngine { outline, pre, _code: code })
+    let read = tokio::task::spawn_blocking(|| Ok::<_, Refusal>((engine_digest(), Outline::of_engine(ENGINE)?)));
+    let (digest, outline) = read.await.map_err(|_ended| interrupted())??;
+    let initial_memory = engine.initial_memory(&outline);
+    let wasm = Bytes::from_static(ENGINE);
+    let component = engine.compiler.component(digest, initial_memory, wasm, compiling).await?;
+    let images = Images::reserve(engine, initial_memory, outline.data)?;
+    let code = reserved_code(engine, &component, &images);
+    let linker = engine.variant(initial_memory).linker.clone();
+    let linked = tokio::task::spawn_blocking(move || linker.instantiate_pre(&component));
+    let pre = linked.await.map_err(|_ended| interrupted())?.map_err(|error| rejected(&root_cause(&error)))?;
+    let image_bytes = images.bytes;
+    Ok(LinkedEngine { outline, pre, initial_memory, image_bytes, _held: Arc::new((code, images.files)) })
 }
 
 fn version(
@@ -184,7 +186,10 @@ fn version(
         },
         pre: linked.pre.clone(),
         activation: ActivationCost::default(),
+        initial_memory: linked.initial_memory,
+        image_bytes: linked.image_bytes,
         _code: kept,
+        _image_files: None,
         script: Some(Arc::new(Script { source, methods, engine: engine_digest().to_owned() })),
     })
 }

@@ -5,9 +5,10 @@ use std::sync::{Arc, LazyLock};
 use daca_base::digest::digest;
 use daca_base::memory::Reservation;
 use daca_script::ENGINE;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 use wasmtime::component::{InstancePre, Linker};
 
+use super::initial_memory::InitialMemory;
 use super::{InstanceState, Outline};
 
 /// The interface from which the engine takes its script.
@@ -21,8 +22,12 @@ pub(super) struct ScriptEngine(pub(super) Arc<OnceCell<LinkedEngine>>);
 pub(super) struct LinkedEngine {
     pub(super) outline: Outline,
     pub(super) pre: InstancePre<InstanceState>,
-    /// The part of the host's budget of memory that its code takes.
-    pub(super) _code: Arc<Reservation>,
+    /// How its instances begin.
+    pub(super) initial_memory: InitialMemory,
+    /// The bytes of an instance's memory that are mapped.
+    pub(super) image_bytes: u64,
+    /// The part of the host's budget of memory that its code and images take, and the files of its images.
+    pub(super) _held: Arc<(Reservation, Option<OwnedSemaphorePermit>)>,
 }
 
 /// Links the import of the script. Only the engine can have it: `imports::offers` does not know it.
@@ -41,4 +46,18 @@ pub(super) fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Res
 pub(super) fn engine_digest() -> &'static str {
     static DIGEST: LazyLock<String> = LazyLock::new(|| digest(ENGINE));
     &DIGEST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::component::initial_memory::MAPPED_FROM;
+
+    /// It begins with a snapshot of a megabyte, and each script has an instance.
+    #[test]
+    fn the_engines_memory_is_mapped() {
+        let outline = Outline::of_engine(ENGINE).map_err(|refusal| refusal.1).expect("an outline");
+        assert_eq!(outline.data.initial_memory(MAPPED_FROM), InitialMemory::Mapped);
+        assert_eq!(outline.data.images, 1);
+    }
 }

@@ -3,6 +3,8 @@
 
 use wasmtime::Config;
 
+use super::initial_memory::{InitialMemory, SPARSE_IMAGE};
+
 /// The instructions of x86-64-v2, which processors have had since 2009 (Cranelift's names,
 /// `cranelift-codegen/meta/src/isa/x86.rs`).
 const X86_64_V2: [&str; 5] = ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"];
@@ -15,17 +17,20 @@ pub(super) struct CodeSettings {
     pub(super) reservation: u64,
     /// See [`EngineOptions::for_any_processor`].
     pub(super) any_processor: bool,
+    /// How instances begin: the data lies in another way in the code.
+    pub(super) initial_memory: InitialMemory,
 }
 
 /// The settings on which code depends.
-pub(super) fn base_config(reservation: u64) -> Config {
+pub(super) fn base_config(reservation: u64, initial_memory: InitialMemory) -> Config {
     let mut config = Config::new();
     config
         .memory_reservation(reservation)
         .memory_guard_size(64 * 1024)
-        // Each instance's memory is filled by copying. Mapping the component's own pages would cost four system calls
-        // and some page faults for each slot that changes from one version to another, all under a lock of the process.
-        .memory_init_cow(false)
+        // With much data only: mapping costs four system calls and some page faults for each slot that changes from one
+        // version to another, all under a lock of the process.
+        .memory_init_cow(initial_memory == InitialMemory::Mapped)
+        .memory_guaranteed_dense_image_size(SPARSE_IMAGE)
         .epoch_interruption(true)
         .concurrency_support(false);
     config
@@ -34,7 +39,7 @@ pub(super) fn base_config(reservation: u64) -> Config {
 impl CodeSettings {
     /// An engine that compiles. It creates no instances, and so needs no pool of them.
     pub(super) fn engine(&self) -> wasmtime::Result<wasmtime::Engine> {
-        let mut config = base_config(self.reservation);
+        let mut config = base_config(self.reservation, self.initial_memory);
         if self.any_processor {
             allow_any_processor(&mut config)?;
         }

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{Component, InstancePre};
 
 use super::absent;
 use super::activation_cost::ActivationCost;
+use super::initial_memory::{InitialMemory, MappableData};
 use super::outline::interface;
 use super::refusal::{LoadError, Refusal, interrupted, root_cause, unknown_import};
 use super::script_source::Script;
@@ -32,8 +34,14 @@ pub struct ComponentVersion {
     pub(super) pre: InstancePre<InstanceState>,
     pub(super) indices: Indices,
     pub(super) activation: ActivationCost,
-    /// The part of the host's budget of memory that its code takes, or the text of its script.
+    /// How its instances begin.
+    pub(super) initial_memory: InitialMemory,
+    /// The bytes of an instance's memory that are mapped.
+    pub(super) image_bytes: u64,
+    /// The part of the host's budget of memory that its code and images take, or the text of its script.
     pub(super) _code: Reservation,
+    /// The files of its images. Those of the engine of scripts are the engine's.
+    pub(super) _image_files: Option<OwnedSemaphorePermit>,
 }
 
 /// The positions of the contract's exports in the component.
@@ -69,14 +77,18 @@ impl ComponentVersion {
         compiling: Compiling,
     ) -> Result<ComponentVersion, LoadError> {
         let named = |refusal| LoadError::new(name.to_owned(), refusal);
-        let component = engine.compiler.component(&outline.digest, wasm, compiling).await.map_err(named)?;
+        let initial_memory = engine.initial_memory(&outline);
+        let component = engine.compiler.component(&outline.digest, initial_memory, wasm, compiling);
+        let component = component.await.map_err(named)?;
         let engine = engine.clone();
         let linked = tokio::task::spawn_blocking(move || Self::link(&engine, &component, outline));
         linked.await.map_err(|_ended| named(interrupted()))?.map_err(named)
     }
 
     fn link(engine: &Engine, component: &Component, outline: Outline) -> Result<ComponentVersion, Refusal> {
-        let pre = absent::instantiate_pre(&engine.linker, component)
+        let initial_memory = engine.initial_memory(&outline);
+        let images = Images::reserve(engine, initial_memory, outline.data)?;
+        let pre = absent::instantiate_pre(&engine.variant(initial_memory).linker, component)
             .map_err(|error| unknown_import(&root_cause(&error)))?;
         let indices = Indices::find(&pre, &outline.exports)?;
         Ok(ComponentVersion {
@@ -85,7 +97,10 @@ impl ComponentVersion {
             pre,
             indices,
             activation: ActivationCost::default(),
-            _code: reserved_code(engine, component),
+            initial_memory,
+            image_bytes: images.bytes,
+            _code: reserved_code(engine, component, &images),
+            _image_files: images.files,
         })
     }
 
@@ -98,6 +113,11 @@ impl ComponentVersion {
     /// which the cost of an activation does not show.
     pub fn is_cheap(&self) -> bool {
         self.script.is_none() && self.activation.is_cheap()
+    }
+
+    /// Returns `true` if its instances map their memory.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.initial_memory == InitialMemory::Mapped
     }
 
     /// Notes the time that an activation took.
@@ -139,11 +159,33 @@ impl ComponentVersion {
     }
 }
 
-/// The part of the host's budget of memory that compiled code takes.
-pub(super) fn reserved_code(engine: &Engine, component: &Component) -> Reservation {
+/// The images that the instances of a component map.
+pub(super) struct Images {
+    pub(super) bytes: u64,
+    pub(super) files: Option<OwnedSemaphorePermit>,
+}
+
+impl Images {
+    pub(super) fn reserve(
+        engine: &Engine,
+        initial_memory: InitialMemory,
+        data: MappableData,
+    ) -> Result<Images, Refusal> {
+        Ok(match initial_memory {
+            InitialMemory::Copied => Images { bytes: 0, files: None },
+            InitialMemory::Mapped => {
+                Images { bytes: data.image_bytes, files: Some(engine.image_files.reserve(data.images)?) }
+            }
+        })
+    }
+}
+
+/// The part of the host's budget of memory that compiled code and its images take.
+pub(super) fn reserved_code(engine: &Engine, component: &Component, images: &Images) -> Reservation {
     let image = component.image_range();
     let mut code = engine.memory.reservation(MemoryKind::Code, None);
     code.grow(image.end.addr().saturating_sub(image.start.addr()) as u64);
+    code.grow(images.bytes);
     code
 }
 
@@ -193,5 +235,41 @@ impl Indices {
             .transpose()
             .map_err(mismatch)?;
         Ok(Indices { actor, lifecycle, on_reminder, on_timer, on_effect_failed, migration })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytesize::ByteSize;
+
+    use super::*;
+    use crate::component::initial_memory::MAPPED_FROM;
+    use crate::component::{CompileIn, EngineOptions};
+
+    #[tokio::test]
+    async fn the_bytes_of_its_data_decide_which_engine_a_component_is_for() {
+        let options = EngineOptions {
+            max_live_instances: 8,
+            largest_memory: ByteSize::mib(16),
+            code_cache: None,
+            precompiled: None,
+            compile_in: CompileIn::ThisProcess,
+            for_any_processor: false,
+        };
+        let engine = Engine::new(&options).expect("an engine");
+        for (bytes, expected) in
+            [(MAPPED_FROM - 1, InitialMemory::Copied), (MAPPED_FROM, InitialMemory::Mapped)]
+        {
+            let data = "x".repeat(usize::try_from(bytes).expect("a size"));
+            let memory = format!(r#"(memory (export "memory") 9) (data (i32.const 65536) "{data}")"#);
+            let text = include_str!("../fake/agent.wat").replace(r#"(memory (export "memory") 1)"#, &memory);
+            let wasm = wat::parse_str(text).expect("a component in text form");
+            let version = ComponentVersion::from_bytes(&engine, "a", wasm.into(), Compiling::Serving).await;
+            let version = version.expect("a component that can serve");
+            let is_of = |kind| wasmtime::Engine::same(version.pre.engine(), &engine.variant(kind).wasmtime);
+            assert!(version.initial_memory == expected && is_of(expected), "{bytes}");
+            let image = if version.is_mapped() { bytes } else { 0 };
+            assert_eq!((version.image_bytes, version._image_files.is_some()), (image, image > 0), "{bytes}");
+        }
     }
 }

@@ -118,7 +118,7 @@ impl Turn<'_> {
             actor: actor.clone(),
             fault: Fault::NoRoom("all instances are in a turn".into()),
         };
-        let place = live.place(&actor.agent_type, self.loaded.version.outline.core_instances);
+        let place = live.place(&actor.agent_type, &self.loaded.version);
         let place = tokio::time::timeout_at(deadline, place).await.map_err(|_elapsed| {
             live.held_back(&actor.agent_type).map_or_else(no_room, CallError::ShareExceeded)
         })?;

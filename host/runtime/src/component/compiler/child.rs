@@ -16,6 +16,7 @@ use thread_priority::unix::{
 };
 
 use super::script_input;
+use crate::component::initial_memory::InitialMemory;
 use crate::component::settings::CodeSettings;
 use daca_base::{Explained, Explanation};
 use daca_model::MAX_COMPONENT;
@@ -42,6 +43,9 @@ pub struct CompilerArguments {
     /// Whether the code must run on other machines
     #[arg(long)]
     any_processor: bool,
+    /// Whether instances map their data
+    #[arg(long)]
+    mapped: bool,
     /// Seconds of processor time
     #[arg(long)]
     time: u64,
@@ -97,18 +101,25 @@ impl CompilerArguments {
         priority: Priority,
         script: bool,
     ) -> CompilerArguments {
-        let CodeSettings { reservation, any_processor } = settings;
+        let CodeSettings { reservation, any_processor, initial_memory } = settings;
+        let mapped = initial_memory == InitialMemory::Mapped;
         // A fraction of a second counts as a whole one.
         let time = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-        CompilerArguments { reservation, any_processor, time, memory: memory.as_u64(), priority, script }
+        let memory = memory.as_u64();
+        CompilerArguments { reservation, any_processor, mapped, time, memory, priority, script }
     }
 
     pub(super) fn priority(&self) -> Priority {
         self.priority
     }
 
+    fn settings(&self) -> CodeSettings {
+        let initial_memory = if self.mapped { InitialMemory::Mapped } else { InitialMemory::Copied };
+        CodeSettings { reservation: self.reservation, any_processor: self.any_processor, initial_memory }
+    }
+
     pub(super) fn as_words(&self) -> Vec<OsString> {
-        let CompilerArguments { reservation, any_processor, time, memory, priority, script } = self;
+        let CompilerArguments { reservation, any_processor, mapped, time, memory, priority, script } = self;
         let priority = match priority {
             Priority::Normal => "normal",
             Priority::Nice => "nice",
@@ -122,6 +133,7 @@ impl CompilerArguments {
             format!("--priority={priority}"),
         ];
         words.extend(any_processor.then(|| "--any-processor".to_owned()));
+        words.extend(mapped.then(|| "--mapped".to_owned()));
         words.extend(script.then(|| "--script".to_owned()));
         words.into_iter().map(OsString::from).collect()
     }
@@ -143,10 +155,8 @@ pub(in crate::component) fn run(
         return stdout.write_all(&prepared).and_then(|()| stdout.flush()).map_err(|error| begin(&error));
     }
     let threads = threads(arguments.priority).map_err(|error| begin(&error))?;
-    let settings =
-        CodeSettings { reservation: arguments.reservation, any_processor: arguments.any_processor };
     let failed = |error: wasmtime::Error| Error::Component(format!("{error:#}").replace('\n', " "));
-    let engine = settings.engine().map_err(failed)?;
+    let engine = arguments.settings().engine().map_err(failed)?;
     let code = threads.install(|| match unknown_import(&engine, &wasm) {
         Some(import) => Err(Error::UnknownImport(import)),
         None => engine.precompile_component(&wasm).map_err(failed),

@@ -12,7 +12,7 @@ mod parent;
 mod refused;
 mod script_input;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::component::Component;
 
 use super::cache::{CodeCache, deserialize};
+use super::initial_memory::{InitialMemory, PerInitialMemory};
 use super::precompiled;
 use super::refusal::{Refusal, interrupted, not_taken, rejected, root_cause, shutting_down, unavailable};
 use super::settings::CodeSettings;
@@ -47,11 +48,16 @@ pub(super) struct Compiler {
 
 type Flight = BoxFuture<'static, Result<Component, Refusal>>;
 
+/// What components are compiled for, with its settings and the code that is kept of earlier runs.
+pub(super) struct Target {
+    pub(super) engine: wasmtime::Engine,
+    pub(super) settings: CodeSettings,
+    pub(super) cache: Option<CodeCache>,
+}
+
 struct Inner {
-    engine: wasmtime::Engine,
-    settings: CodeSettings,
+    targets: PerInitialMemory<Target>,
     compile_in: CompileIn,
-    cache: Option<CodeCache>,
     precompiled: Option<PathBuf>,
     at_once: Semaphore,
     scripts_at_once: Semaphore,
@@ -61,58 +67,56 @@ struct Inner {
 
 impl Compiler {
     pub(super) fn new(
-        engine: wasmtime::Engine,
-        settings: CodeSettings,
+        targets: PerInitialMemory<Target>,
         compile_in: CompileIn,
-        cache: Option<CodeCache>,
         precompiled: Option<PathBuf>,
     ) -> Compiler {
         let (at_once, stop) = (Semaphore::new(AT_ONCE), CancellationToken::new());
         let (scripts_at_once, refused) = (Semaphore::new(SCRIPTS_AT_ONCE), RefusedComponents::default());
-        let inner = Inner {
-            engine,
-            settings,
-            compile_in,
-            cache,
-            precompiled,
-            at_once,
-            scripts_at_once,
-            refused,
-            stop,
-        };
+        let inner = Inner { targets, compile_in, precompiled, at_once, scripts_at_once, refused, stop };
         Compiler { inner: Arc::new(inner), flights: Mutex::default() }
     }
 
-    /// The component whose file has this SHA-256 and these bytes.
+    /// The component whose file has this SHA-256 and these bytes, from which follows how its instances begin.
     pub(super) async fn component(
         &self,
         digest: &str,
+        initial_memory: InitialMemory,
         wasm: Bytes,
         compiling: Compiling,
     ) -> Result<Component, Refusal> {
-        self.flight(digest, wasm, compiling).await
+        self.flight(digest, initial_memory, wasm, compiling).await
     }
 
     /// The running compilation, or a new one. It lives as long as somebody waits for it.
-    fn flight(&self, digest: &str, wasm: Bytes, compiling: Compiling) -> Shared<Flight> {
+    fn flight(
+        &self,
+        digest: &str,
+        initial_memory: InitialMemory,
+        wasm: Bytes,
+        compiling: Compiling,
+    ) -> Shared<Flight> {
         let mut flights = self.flights.lock();
         if let Some(flight) = flights.get(digest).and_then(WeakShared::upgrade) {
             return flight;
         }
         flights.retain(|_, flight| flight.upgrade().is_some());
-        let flight = self.inner.clone().find_or_make(digest.to_owned(), wasm, compiling).boxed().shared();
+        let inner = self.inner.clone();
+        let flight = inner.find_or_make(digest.to_owned(), initial_memory, wasm, compiling).boxed().shared();
         flights.extend(flight.downgrade().map(|flight| (digest.to_owned(), flight)));
         flight
     }
 
     /// Makes a script ready for the engine, or says what is wrong with it.
     pub(super) async fn prepare_script(&self, text: Bytes) -> Result<Result<Prepared, Problem>, Refusal> {
-        let Inner { settings, compile_in, scripts_at_once, stop, .. } = &*self.inner;
+        let Inner { targets, compile_in, scripts_at_once, stop, .. } = &*self.inner;
+        // It compiles nothing.
+        let settings = targets.of(InitialMemory::Copied).settings;
         let work = async {
             let _place = scripts_at_once.acquire().await.map_err(|_closed| interrupted())?;
             match compile_in {
                 CompileIn::OwnProcess(limits) => {
-                    parent::prepare_script(*settings, *limits, text).await.map_err(|it| it.refusal)
+                    parent::prepare_script(settings, *limits, text).await.map_err(|it| it.refusal)
                 }
                 CompileIn::ThisProcess => {
                     let prepared = blocking(move || script_input::prepare(text.to_vec())).await?;
@@ -129,8 +133,12 @@ impl Compiler {
         self.inner.stop.cancel();
     }
 
-    pub(super) fn cache(&self) -> Option<&CodeCache> {
-        self.inner.cache.as_ref()
+    /// Removes the compiled code of all components but those with these SHA-256.
+    pub(super) fn keep_only(&self, digests: &BTreeSet<String>) {
+        let [one, other] = self.inner.targets.both();
+        if let (Some(one), Some(other)) = (&one.cache, &other.cache) {
+            one.keep_only(digests, other);
+        }
     }
 }
 
@@ -138,35 +146,44 @@ impl Inner {
     async fn find_or_make(
         self: Arc<Self>,
         digest: String,
+        initial_memory: InitialMemory,
         wasm: Bytes,
         compiling: Compiling,
     ) -> Result<Component, Refusal> {
         let stop = self.stop.clone();
         let work = async {
             let (finder, name) = (self.clone(), digest.clone());
-            if let Some(component) = blocking(move || finder.find(&name)).await? {
+            if let Some(component) = blocking(move || finder.find(&name, initial_memory)).await? {
                 return Ok(component);
             }
             if let Some(refusal) = self.refused.get(&digest) {
                 return Err(refusal);
             }
             let _place = self.at_once.acquire().await.map_err(|_closed| interrupted())?;
-            let code = self.compile(&digest, wasm, compiling).await?;
+            let settings = self.targets.of(initial_memory).settings;
+            let code = self.compile(&digest, settings, wasm, compiling).await?;
             let keeper = self.clone();
-            blocking(move || keeper.keep(&digest, &code)).await?
+            blocking(move || keeper.keep(&digest, initial_memory, &code)).await?
         };
         stop.run_until_cancelled(work).await.unwrap_or_else(|| Err(shutting_down()))
     }
 
-    fn find(&self, digest: &str) -> Option<Component> {
-        let kept = self.cache.as_ref().and_then(|cache| cache.read(&self.engine, digest));
-        kept.or_else(|| precompiled::read(self.precompiled.as_deref()?, &self.engine, digest))
+    fn find(&self, digest: &str, initial_memory: InitialMemory) -> Option<Component> {
+        let Target { engine, cache, .. } = self.targets.of(initial_memory);
+        let kept = cache.as_ref().and_then(|cache| cache.read(engine, digest));
+        kept.or_else(|| precompiled::read(self.precompiled.as_deref()?, engine, digest))
     }
 
-    async fn compile(&self, digest: &str, wasm: Bytes, compiling: Compiling) -> Result<Vec<u8>, Refusal> {
+    async fn compile(
+        &self,
+        digest: &str,
+        settings: CodeSettings,
+        wasm: Bytes,
+        compiling: Compiling,
+    ) -> Result<Vec<u8>, Refusal> {
         match self.compile_in {
             CompileIn::OwnProcess(limits) => {
-                let compiled = parent::compile(self.settings, limits, wasm, compiling).await;
+                let compiled = parent::compile(settings, limits, wasm, compiling).await;
                 compiled.map_err(|CompilerFailure { refusal, is_final }| {
                     if is_final {
                         self.refused.insert(digest, refusal.clone());
@@ -175,16 +192,16 @@ impl Inner {
                 })
             }
             CompileIn::ThisProcess => {
-                let settings = self.settings;
                 let compiled = blocking(move || settings.compile(&wasm)).await?;
                 compiled.map_err(|error| rejected(&root_cause(&error)))
             }
         }
     }
 
-    fn keep(&self, digest: &str, code: &[u8]) -> Result<Component, Refusal> {
-        let component = deserialize(&self.engine, code).map_err(|error| not_taken(&root_cause(&error)))?;
-        if let Some(cache) = &self.cache {
+    fn keep(&self, digest: &str, initial_memory: InitialMemory, code: &[u8]) -> Result<Component, Refusal> {
+        let Target { engine, cache, .. } = self.targets.of(initial_memory);
+        let component = deserialize(engine, code).map_err(|error| not_taken(&root_cause(&error)))?;
+        if let Some(cache) = cache {
             cache.write(digest, code);
         }
         Ok(component)
@@ -203,12 +220,22 @@ mod tests {
 
     use super::*;
 
+    fn compiler() -> Compiler {
+        let targets = PerInitialMemory::new(|initial_memory| Target {
+            engine: wasmtime::Engine::default(),
+            settings: CodeSettings { reservation: 0, any_processor: false, initial_memory },
+            cache: None,
+        });
+        Compiler::new(targets, CompileIn::ThisProcess, None)
+    }
+
     #[tokio::test]
     async fn who_wants_the_same_component_waits_for_the_same_work() {
-        let settings = CodeSettings { reservation: 0, any_processor: false };
-        let engine = wasmtime::Engine::default();
-        let compiler = Compiler::new(engine, settings, CompileIn::ThisProcess, None, None);
-        let flight = |digest| compiler.flight(digest, Bytes::from_static(b"none"), Compiling::Serving);
+        let compiler = compiler();
+        let flight = |digest| {
+            let wasm = Bytes::from_static(b"none");
+            compiler.flight(digest, InitialMemory::Copied, wasm, Compiling::Serving)
+        };
         let (first, second, other) = (flight("a"), flight("a"), flight("b"));
         assert!(first.ptr_eq(&second));
         assert!(!first.ptr_eq(&other));
@@ -222,9 +249,7 @@ mod tests {
 
     #[tokio::test]
     async fn scripts_wait_for_each_other_and_for_no_compilation() {
-        let settings = CodeSettings { reservation: 0, any_processor: false };
-        let engine = wasmtime::Engine::default();
-        let compiler = Compiler::new(engine, settings, CompileIn::ThisProcess, None, None);
+        let compiler = compiler();
         let _compiling = compiler.inner.at_once.acquire_many(2).await.expect("it is open");
         let places = compiler.inner.scripts_at_once.acquire_many(2).await.expect("it is open");
         let mut prepared = std::pin::pin!(compiler.prepare_script(Bytes::from_static(b"export {};")));
@@ -236,11 +261,9 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_compiled_once_the_host_shuts_down() {
-        let settings = CodeSettings { reservation: 0, any_processor: false };
-        let engine = wasmtime::Engine::default();
-        let compiler = Compiler::new(engine, settings, CompileIn::ThisProcess, None, None);
+        let compiler = compiler();
         compiler.stop();
-        let refused = compiler.component("a", Bytes::new(), Compiling::Serving).await;
+        let refused = compiler.component("a", InitialMemory::Mapped, Bytes::new(), Compiling::Serving).await;
         assert_eq!(refused.err().map(|error| error.0), Some(ErrorCode::HostShuttingDown));
     }
 }
