@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Document, string};
+use super::Document;
+use super::scan::string;
 
 /// The bytes of the longest escape of one byte: `\u0000`.
 const LONGEST_ESCAPE: usize = 6;

@@ -8,7 +8,7 @@ use serde::de::value::{BorrowedStrDeserializer, Error, MapAccessDeserializer, St
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::{end_of_string, end_of_value, skip_space, string};
+use super::scan::{end_of_string, end_of_value, skip_space, string};
 
 /// A place in a checked text. It recurses with the depth of the text, which is bounded.
 pub(super) struct Reader<'de> {

@@ -63,7 +63,7 @@ pub(super) fn end_of_string(text: &[u8], start: usize) -> usize {
 }
 
 /// The end of the value that begins here.
-fn end_of_value(text: &[u8], start: usize) -> usize {
+pub(super) fn end_of_value(text: &[u8], start: usize) -> usize {
     let (mut at, mut depth) = (start, 0_usize);
     while let Some(byte) = text.get(at) {
         let is_end = match byte {

@@ -138,7 +138,8 @@ async fn linked(engine: &Engine, compiling: Compiling) -> Result<LinkedEngine, R
 
 async fn link(engine: &Engine, compiling: Compiling) -> Result<LinkedEngine, Refusal> {
     // The engine has megabytes: to read it takes some milliseconds.
-    let read = tokio::task::spawn_blocking(|| Ok::<_, Refusal>((engine_digest(), Outline::of_engine(ENGINE)?)));
+    let read =
+        tokio::task::spawn_blocking(|| Ok::<_, Refusal>((engine_digest(), Outline::of_engine(ENGINE)?)));
     let (digest, outline) = read.await.map_err(|_ended| interrupted())??;
     let initial_memory = engine.initial_memory(&outline);
     let wasm = Bytes::from_static(ENGINE);
