@@ -5,6 +5,7 @@
 
 mod output;
 mod recent;
+mod span_fields;
 
 use std::borrow::Cow;
 
@@ -19,6 +20,8 @@ use crate::{ErrorCode, Explained, Explanation, panics};
 
 pub use output::Output;
 pub use recent::{Batch, LineReader, RecentLines};
+
+use span_fields::SpanFields;
 
 /// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -110,7 +113,13 @@ where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
     W: for<'w> MakeWriter<'w> + 'static,
 {
-    fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false).with_writer(writer)
+    fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .fmt_fields(SpanFields)
+        .with_writer(writer)
 }
 
 /// The bytes of an external text in one line of the log. The rest is cut.
