@@ -9,12 +9,13 @@ mod span_fields;
 
 use std::borrow::Cow;
 
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use crate::{ErrorCode, Explained, Explanation, panics};
 
@@ -72,10 +73,9 @@ impl Explained for Error {
 /// Called once, at the start of the program.
 pub fn start(format: LogFormat) -> Result<Log, Error> {
     let filter = match std::env::var("DACA_LOG") {
-        Ok(directives) if !directives.is_empty() => EnvFilter::try_new(&directives)
-            .map_err(|error| Error::Filter { reason: error.to_string(), directives })?,
+        Ok(directives) if !directives.is_empty() => filter(directives)?,
         // The file watcher logs cleanup failures at `info`.
-        _ => EnvFilter::new("info,notify=warn"),
+        _ => filter("info,notify=warn".to_owned())?,
     };
     let recent = RecentLines::new();
     let output = Output::stderr().map_err(|error| unavailable(&error))?;
@@ -101,6 +101,24 @@ pub fn start(format: LogFormat) -> Result<Log, Error> {
         }
     }));
     Ok(Log { recent, output })
+}
+
+/// The filter of lines. The one that knows all of the syntax takes locks whenever a span is entered or left, in case that
+/// a directive names spans; most name none, and then need no more than a look at the target.
+fn filter(directives: String) -> Result<Box<dyn Layer<Registry> + Send + Sync>, Error> {
+    match EnvFilter::try_new(&directives) {
+        Err(error) => Err(Error::Filter { reason: error.to_string(), directives }),
+        Ok(general) => Ok(simple(&directives).map_or_else(|| general.boxed(), Layer::boxed)),
+    }
+}
+
+/// The filter by targets alone, if both kinds of filter understand these directives in the same way.
+fn simple(directives: &str) -> Option<Targets> {
+    let is_simple = |directive: &str| {
+        let has_all = !directive.is_empty() && !directive.ends_with('=');
+        has_all && directive.chars().all(|c| c.is_ascii_alphanumeric() || "_-:=".contains(c))
+    };
+    directives.split(',').all(is_simple).then(|| directives.parse().ok()).flatten()
 }
 
 fn unavailable(error: &dyn std::error::Error) -> Error {
