@@ -328,7 +328,7 @@ fn is_unread(error: &hyper::Error) -> bool {
     cause.and_then(io::Error::get_ref).is_some_and(|cause| cause.is::<AnswerTooSlow>())
 }
 
-/// PortService one request.
+/// Answers one request.
 async fn answer<A: PortService>(
     request: hyper::Request<Incoming>,
     cut_lines: usize,
