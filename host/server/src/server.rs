@@ -220,7 +220,7 @@ fn serve<A: PortService>(
     serving: Arc<Serving<A>>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<A> {
-    // PortService are small: waiting to fill a packet only delays them. If it fails, they are only slower.
+    // Answers are small: waiting to fill a packet only delays them. If it fails, they are only slower.
     stream.set_nodelay(true).ok();
     let connection = place.connection.clone();
     let large_heads = PollSemaphore::new(serving.large_heads[usize::from(connection.of_sidecar)].clone());
