@@ -346,7 +346,7 @@ async fn answer<A: PortService>(
     }
     let waits = request.headers().contains_key(header::EXPECT);
     let mut request: Request = request.map(|body| {
-        let body = Lingering::new(Body::new(body), waits, connection.receive());
+        let body = Lingering::new(body, waits, connection.receive());
         Body::new(RequestBody::new(body, bodies))
     });
     request.extensions_mut().insert(ConnectInfo(peer));
