@@ -63,8 +63,8 @@ pub use table::Actors;
 
 use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};
 use std::fmt::Write as _;
-use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 /// Parses values of the host's own keys of an actor's state, and serialises the result again. For fuzzing.
 pub fn read_stored(value: &bytes::Bytes) {
