@@ -1,6 +1,7 @@
 //! The format of answers: JSON. An error has a text (`detail`) and a stable code (`code`), whose class decides the HTTP
 //! status. This is the one place in which errors become HTTP.
 
+use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -175,7 +176,9 @@ pub(super) fn reply(reply: Bytes, template: Option<&ReplyTemplate>) -> Result<Re
         return Err(HttpError::new(ErrorCode::ReplyNotJson, detail));
     }
     let body = template.map_or(reply.clone(), |template| template.around(&reply));
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
 }
 
 #[cfg(test)]

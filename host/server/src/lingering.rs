@@ -8,10 +8,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 
 use super::connection::Received;
 
@@ -22,14 +22,14 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// The body. If it is dropped before its end, it is read further.
 pub(super) struct Lingering {
-    body: Option<Body>,
+    body: Option<Incoming>,
     /// The client sends nothing until it is asked to (`Expect: 100-continue`), and reading asks it.
     waits: bool,
     arrives: Option<Received>,
 }
 
 impl Lingering {
-    pub(super) fn new(body: Body, waits: bool, arrives: Received) -> Lingering {
+    pub(super) fn new(body: Incoming, waits: bool, arrives: Received) -> Lingering {
         Lingering { body: Some(body), waits, arrives: Some(arrives) }
     }
 
@@ -53,7 +53,7 @@ impl http_body::Body for Lingering {
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
             self.body = None;
         }
-        polled
+        polled.map_err(axum::Error::new)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -76,7 +76,7 @@ impl Drop for Lingering {
     }
 }
 
-async fn discard(mut body: Body, _arrives: Option<Received>) {
+async fn discard(mut body: Incoming, _arrives: Option<Received>) {
     let mut read = 0;
     while let Some(Ok(frame)) = body.frame().await {
         read += frame.data_ref().map_or(0, Bytes::len);

@@ -221,7 +221,7 @@ fn serve<A: PortService>(
     serving: Arc<Serving<A>>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<A> {
-    // PortService are small: waiting to fill a packet only delays them. If it fails, they are only slower.
+    // Answers are small: waiting to fill a packet only delays them. If it fails, they are only slower.
     stream.set_nodelay(true).ok();
     let connection = place.connection.clone();
     let large_heads = PollSemaphore::new(serving.large_heads[usize::from(connection.of_sidecar)].clone());
@@ -329,7 +329,7 @@ fn is_unread(error: &hyper::Error) -> bool {
     cause.and_then(io::Error::get_ref).is_some_and(|cause| cause.is::<AnswerTooSlow>())
 }
 
-/// PortService one request.
+/// Answers one request.
 async fn answer<A: PortService>(
     request: hyper::Request<Incoming>,
     cut_lines: usize,
@@ -347,7 +347,7 @@ async fn answer<A: PortService>(
     }
     let waits = request.headers().contains_key(header::EXPECT);
     let mut request: Request = request.map(|body| {
-        let body = Lingering::new(Body::new(body), waits, connection.receive());
+        let body = Lingering::new(body, waits, connection.receive());
         Body::new(RequestBody::new(body, bodies))
     });
     request.extensions_mut().insert(ConnectInfo(peer));

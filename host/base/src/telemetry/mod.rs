@@ -5,20 +5,24 @@
 
 mod output;
 mod recent;
+mod span_fields;
 
 use std::borrow::Cow;
 
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use crate::{ErrorCode, Explained, Explanation, panics};
 
 pub use output::Output;
 pub use recent::{Batch, LineReader, RecentLines};
+
+use span_fields::SpanFields;
 
 /// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -69,10 +73,9 @@ impl Explained for Error {
 /// Called once, at the start of the program.
 pub fn start(format: LogFormat) -> Result<Log, Error> {
     let filter = match std::env::var("DACA_LOG") {
-        Ok(directives) if !directives.is_empty() => EnvFilter::try_new(&directives)
-            .map_err(|error| Error::Filter { reason: error.to_string(), directives })?,
+        Ok(directives) if !directives.is_empty() => filter(directives)?,
         // The file watcher logs cleanup failures at `info`.
-        _ => EnvFilter::new("info,notify=warn"),
+        _ => filter("info,notify=warn".to_owned())?,
     };
     let recent = RecentLines::new();
     let output = Output::stderr().map_err(|error| unavailable(&error))?;
@@ -100,6 +103,24 @@ pub fn start(format: LogFormat) -> Result<Log, Error> {
     Ok(Log { recent, output })
 }
 
+/// The filter of lines. The one that knows all of the syntax takes locks whenever a span is entered or left, in case that
+/// a directive names spans; most name none, and then need no more than a look at the target.
+fn filter(directives: String) -> Result<Box<dyn Layer<Registry> + Send + Sync>, Error> {
+    match EnvFilter::try_new(&directives) {
+        Err(error) => Err(Error::Filter { reason: error.to_string(), directives }),
+        Ok(general) => Ok(simple(&directives).map_or_else(|| general.boxed(), Layer::boxed)),
+    }
+}
+
+/// The filter by targets alone, if both kinds of filter understand these directives in the same way.
+fn simple(directives: &str) -> Option<Targets> {
+    let is_simple = |directive: &str| {
+        let has_all = !directive.is_empty() && !directive.ends_with('=');
+        has_all && directive.chars().all(|c| c.is_ascii_alphanumeric() || "_-:=".contains(c))
+    };
+    directives.split(',').all(is_simple).then(|| directives.parse().ok()).flatten()
+}
+
 fn unavailable(error: &dyn std::error::Error) -> Error {
     Error::Unavailable(error.to_string())
 }
@@ -110,7 +131,13 @@ where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
     W: for<'w> MakeWriter<'w> + 'static,
 {
-    fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false).with_writer(writer)
+    fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .fmt_fields(SpanFields)
+        .with_writer(writer)
 }
 
 /// The bytes of an external text in one line of the log. The rest is cut.

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedRwLockReadGuard, oneshot};
 use tokio::time::Instant;
 
 use super::recent_calls::CallResult;
-use super::record::{Activation, Inner, Phase, Running};
+use super::record::{Activation, Inner, Phase};
 use super::services::Services;
 use super::turn;
 use super::warm_state::WarmState;
@@ -45,15 +45,16 @@ impl Activation {
             services.guests.spawn(&self.address.agent_type, Box::pin(nested));
             return Offer::Taken;
         }
-        let limit = self.agent.agent.limits.queue;
         // The job that starts a task never waits, so it takes no slot of the queue.
-        if matches!(inner.phase, Phase::Running(_)) && inner.is_full(limit) {
+        if matches!(inner.phase, Phase::Idle) {
+            self.start(services, inner, job);
+            return Offer::Taken;
+        }
+        let limit = self.agent.agent.limits.queue;
+        if inner.is_full(limit) {
             return Offer::Full(Box::new(job), limit);
         }
         inner.queue.push_back(job);
-        if matches!(inner.phase, Phase::Idle) {
-            self.start(services, inner);
-        }
         Offer::Taken
     }
 
@@ -95,10 +96,7 @@ impl Activation {
         match inner.phase {
             Phase::Closed => {}
             Phase::Running(_) => inner.queue.push_back(job),
-            Phase::Idle => {
-                inner.queue.push_back(job);
-                self.start(services, inner);
-            }
+            Phase::Idle => self.start(services, inner, job),
         }
     }
 
@@ -108,18 +106,19 @@ impl Activation {
         services: &Arc<Services>,
         idle: bool,
     ) -> Option<oneshot::Receiver<CallResult>> {
-        let mut inner = self.lock();
+        let inner = self.lock();
         if !matches!(inner.phase, Phase::Idle) {
             return None;
         }
         let (job, done) = Job::deactivation(End { ends_timers: idle, commits: true });
-        inner.queue.push_back(job);
-        self.start(services, inner);
+        self.start(services, inner, job);
         Some(done)
     }
 
-    fn start(self: &Arc<Self>, services: &Arc<Services>, mut inner: MutexGuard<'_, Inner>) {
-        inner.phase = Phase::Running(Running::default());
+    /// Starts the task of an idle activation with its first job, which needs no queue: the queue of an actor that is
+    /// called now and then has no memory.
+    fn start(self: &Arc<Self>, services: &Arc<Services>, mut inner: MutexGuard<'_, Inner>, job: Job) {
+        inner.begin(&job);
         if let Some(number) = inner.idle_number.take()
             && let Some(idle) = services.active.idle_of(&self.agent)
         {
@@ -129,40 +128,45 @@ impl Activation {
         let warm = std::mem::take(&mut inner.warm);
         drop(inner);
         // A task moves its future several times, and this one is large.
-        let run = Box::pin(self.clone().run(services.clone(), warm));
+        let run = Box::pin(self.clone().run(services.clone(), warm, job));
         services.guests.spawn(&self.address.agent_type, run);
     }
 
-    /// Processes the queue until it is empty. Turns of this actor run only here.
-    async fn run(self: Arc<Self>, services: Arc<Services>, mut warm: WarmState) {
-        let mut in_flight = None;
-        while let Some(job) = self.next(&services, &mut warm, in_flight.take()) {
-            let Job { work, context, mut answer, arrived, in_flight: permit, _reserved } = job;
-            in_flight = permit;
-            // A turn nested in the last one may outlive it if that one ran out of time.
-            drop(self.nested.write().await);
-            // The caller has hung up before anything happened: nobody would learn of the result.
-            if matches!(work, Work::Call(_) | Work::Effects(_)) && answer.is_abandoned() {
-                continue;
-            }
-            let ends = work.is_end();
-            if !ends {
-                self.agent.durations.queue_wait.observe(arrived.elapsed());
-            }
-            let generation = self.lease.generation();
-            let result = self.run_turn(&services, &mut warm, work, context).await;
-            if ends {
-                warm.let_effects_leave();
-                warm = WarmState::default();
-                self.drop_effects();
-                self.has_begun.store(false, Ordering::Relaxed);
-                self.lease.renew(generation);
-                self.close_if_unused(&services);
-            }
-            answer.send(result);
-            // The caller does not wait for them.
-            warm.let_effects_leave();
+    /// Runs the first job, and then the queue until it is empty. Turns of this actor run only here.
+    async fn run(self: Arc<Self>, services: Arc<Services>, mut warm: WarmState, first: Job) {
+        let mut next = Some(first);
+        while let Some(mut job) = next {
+            let in_flight = job.in_flight.take();
+            self.run_job(&services, &mut warm, job).await;
+            next = self.next(&services, &mut warm, in_flight);
         }
+    }
+
+    async fn run_job(self: &Arc<Self>, services: &Arc<Services>, warm: &mut WarmState, job: Job) {
+        let Job { work, context, mut answer, arrived, .. } = job;
+        // A turn nested in the last one may outlive it if that one ran out of time.
+        drop(self.nested.write().await);
+        // The caller has hung up before anything happened: nobody would learn of the result.
+        if matches!(work, Work::Call(_) | Work::Effects(_)) && answer.is_abandoned() {
+            return;
+        }
+        let ends = work.is_end();
+        if !ends {
+            self.agent.durations.queue_wait.observe(arrived.elapsed());
+        }
+        let generation = self.lease.generation();
+        let result = self.run_turn(services, warm, work, context).await;
+        if ends {
+            warm.let_effects_leave();
+            *warm = WarmState::default();
+            self.drop_effects();
+            self.has_begun.store(false, Ordering::Relaxed);
+            self.lease.renew(generation);
+            self.close_if_unused(services);
+        }
+        answer.send(result);
+        // The caller does not wait for them.
+        warm.let_effects_leave();
     }
 
     async fn run_turn(
@@ -197,9 +201,8 @@ impl Activation {
     ) -> Option<Job> {
         let mut inner = self.lock();
         if let Some(job) = inner.queue.pop_front() {
-            inner.turns += 1;
             // A closed record has no queue.
-            inner.phase = Phase::Running(Running::of(&job));
+            inner.begin(&job);
             return Some(job);
         }
         if matches!(inner.phase, Phase::Closed) {

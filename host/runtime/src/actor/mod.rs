@@ -64,8 +64,9 @@ pub use smoke_test::SmokeTestFailure;
 pub use table::Actors;
 
 use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};
-use std::sync::LazyLock;
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 /// Parses values of the host's own keys of an actor's state, and serialises the result again. For fuzzing.
 pub fn read_stored(value: &bytes::Bytes) {
@@ -85,8 +86,15 @@ pub fn read_stored(value: &bytes::Bytes) {
 
 /// The name of a turn in the log: sixteen digits of the host's run, then the number of the turn within it. It never
 /// repeats: receivers know effects by it.
-fn next_turn_id() -> String {
-    static RUN: LazyLock<u64> = LazyLock::new(|| uuid::Uuid::new_v4().as_u64_pair().0);
+fn next_turn_id() -> Arc<str> {
+    static RUN: LazyLock<String> =
+        LazyLock::new(|| format!("{:016x}-", uuid::Uuid::new_v4().as_u64_pair().0));
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    format!("{:016x}-{}", *RUN, NEXT.fetch_add(1, Ordering::Relaxed))
+    let mut id = String::with_capacity(RUN.len() + MAX_DIGITS);
+    id.push_str(&RUN);
+    let _written = write!(id, "{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    id.into()
 }
+
+/// The digits of the largest number of a turn.
+const MAX_DIGITS: usize = 20;

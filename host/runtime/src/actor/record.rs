@@ -86,7 +86,6 @@ pub(super) enum Phase {
 }
 
 /// The running turn.
-#[derive(Default)]
 pub(super) struct Running {
     /// The reentrancy id of its call.
     pub(super) reentrancy_id: Option<Arc<str>>,
@@ -96,10 +95,13 @@ pub(super) struct Running {
     loaded: Option<Arc<LoadedVersion>>,
 }
 
-impl Running {
-    pub(super) fn of(job: &Job) -> Running {
+impl Inner {
+    /// Notes that this job begins.
+    pub(super) fn begin(&mut self, job: &Job) {
         let reentrancy_id = job.context.reentrancy_id.clone();
-        Running { reentrancy_id, is_of_host: job.work.is_of_host(), loaded: None }
+        let is_of_host = job.work.is_of_host();
+        self.phase = Phase::Running(Running { reentrancy_id, is_of_host, loaded: None });
+        self.turns += 1;
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn run(
     work: Work,
     context: CallContext,
 ) -> Result<Bytes, CallError> {
-    let turn_id: Arc<str> = super::next_turn_id().into();
+    let turn_id = super::next_turn_id();
     let split = match work {
         Work::Deactivate(_) => activation.agent.rollout.now(),
         _ => activation.agent.rollout.known().await.map_err(|error| {
