@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use daca_deploy::watch::ComponentFile;
+use daca_deploy::watch::{ComponentFile, FileContent};
 use daca_deploy::{
     AgentTypeStart, DeployRequest, Deployed, Deployer, DeployerOptions, Error, Origin, Source,
 };
 use daca_manifest::{AgentType, Manifest};
-use daca_model::Lifecycle;
+use daca_model::{FileName, Lifecycle};
 use daca_runtime::actor::{Actors, AgentRuntime};
 use daca_runtime::component::Engine;
 
@@ -68,7 +68,7 @@ pub(crate) async fn deploy(
 ) -> Result<String, StartError> {
     let agent = agent(actors, agent_type)?;
     let path = component::locate(&agent, Some(path))?;
-    let file = path.clone();
+    let (file, named) = (path.clone(), FileName::of_path(&path));
     let read = tokio::task::spawn_blocking(move || ComponentFile::read(&file)).await;
     let read = read.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)));
     let content = read.map_err(|reason| StartError::ComponentUnreadable {
@@ -77,8 +77,8 @@ pub(crate) async fn deploy(
         reason,
     })?;
     let origin = Origin { source: Source::Api, initiated_by: TEST.to_owned() };
-    let request =
-        DeployRequest { wasm: content.wasm, signature: content.signature, share, label: None, origin };
+    let FileContent { wasm, signature, .. } = content;
+    let request = DeployRequest { wasm, signature, file: named, share, label: None, origin };
     let failed = |error: Error| refused(agent_type, error);
     let permit = deployer.permit().map_err(failed)?;
     let deployed = deployer.deploy(agent_type, request, permit).await.map_err(failed)?;

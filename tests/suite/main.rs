@@ -3,7 +3,6 @@
 mod admin;
 mod bad_input;
 mod callbacks;
-mod chat_agents;
 mod commands;
 mod compiling;
 mod components;

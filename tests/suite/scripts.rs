@@ -84,7 +84,24 @@ impl Place {
     }
 
     async fn deploy(&self, script: &str) -> anyhow::Result<daca_tests::Answer> {
-        self.host.send_admin(Method::PUT, "/agents/Counter/component", script.to_owned()).await
+        self.deploy_as("", script).await
+    }
+
+    /// `query` is empty, or begins with `?`.
+    async fn deploy_as(&self, query: &str, script: &str) -> anyhow::Result<daca_tests::Answer> {
+        let path = format!("/agents/Counter/component{query}");
+        self.host.send_admin(Method::PUT, &path, script.to_owned()).await
+    }
+
+    /// Waits until the log has the stack of `Broken` with this name of the file, and the line.
+    async fn until_broken_in(&self, file: &str) -> anyhow::Result<()> {
+        let answer = self.host.invoke("Counter/a", "Broken", &Value::Null).await?;
+        assert_eq!(answer.outcome(), (500, Some("failed")));
+        let line =
+            1 + COUNTER.lines().position(|line| line.contains("value.missing")).context("it is there")?;
+        let frame = format!("thrower ({file}:{line})");
+        self.host.wait_for_log(&frame, |log| log.to_string().contains(&frame)).await?;
+        Ok(())
     }
 }
 
@@ -136,12 +153,54 @@ async fn every_instance_of_a_script_has_its_own_randomness() -> anyhow::Result<(
 #[tokio::test]
 async fn what_a_script_throws_is_said_with_the_lines_of_its_file() -> anyhow::Result<()> {
     let place = Place::start("").await?;
-    let answer = place.host.invoke("Counter/a", "Broken", &Value::Null).await?;
-    assert_eq!(answer.outcome(), (500, Some("failed")));
-    let line = 1 + COUNTER.lines().position(|line| line.contains("value.missing")).context("it is there")?;
-    let shown =
-        place.host.wait_for_log("the stack", |log| log.to_string().contains("thrower (script:")).await?;
-    assert!(shown.to_string().contains(&format!("thrower (script:{line})")), "{shown}");
+    place.until_broken_in("counter.ts").await?;
+    for (query, name, number) in [("?file=w%C3%A4hler.js", "wähler.js", 1), ("", "script", 2)] {
+        let deployed = place.deploy_as(query, &format!("{COUNTER}// {number}")).await?;
+        assert_eq!(deployed.status, 200, "{:?}", deployed.body);
+        place.until_broken_in(name).await?;
+    }
+    // A version keeps its name, on a host that starts again, too.
+    let again = place.deploy_as("?file=other.js", &format!("{COUNTER}// 1")).await?;
+    assert_eq!(again.status, 200, "{:?}", again.body);
+    let Place { folder, host } = place;
+    let manifest = std::fs::read_to_string(folder.path().join("agents.toml"))?;
+    host.stop().await?;
+    let host = Host::start_in(folder.clone(), &manifest).await?;
+    Place { folder, host }.until_broken_in("wähler.js").await
+}
+
+#[tokio::test]
+async fn a_name_of_a_file_is_short_and_leads_nowhere() -> anyhow::Result<()> {
+    let place = Place::start("").await?;
+    for query in ["?file=", "?file=..%2Fa.js", "?file=a%0Ab.js", &format!("?file={}", "x".repeat(129))] {
+        let refused = place.deploy_as(query, COUNTER).await?;
+        assert_eq!(refusal(&refused), (400, "query-invalid"), "{query}: {:?}", refused.body);
+    }
+    let broken =
+        place.deploy_as("?file=broken.ts", &COUNTER.replace("class Counter {", "class Counter {{")).await?;
+    assert!(broken.detail().contains("broken.ts:"), "{}", broken.detail());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_migration_whose_keys_cannot_be_named_fails_with_the_stack() -> anyhow::Result<()> {
+    let place = Place::start("").await?;
+    place.call("a", "Add", json!({ "by": 2 })).await?;
+    let migrates = COUNTER
+        .replace("  Count() {", "  migrate(state: Map<string, unknown>) { return state; }\n  Count() {");
+    for (migrates_what, said) in [
+        ("() => thrower(undefined)", "thrower (counter.ts:"),
+        ("async () => { throw new Error('said later'); }", "said later"),
+        ("() => [5]", "a key that migrates returns must be a string"),
+    ] {
+        let options = format!("agent(Counter, {{ schema: \"2\", migrates: {migrates_what} as any }})");
+        let script = migrates.replace("agent(Counter)", &options);
+        let deployed = place.deploy_as("?file=counter.ts", &script).await?;
+        assert_eq!(deployed.status, 200, "{:?}", deployed.body);
+        let answer = place.host.invoke("Counter/a", "Count", &Value::Null).await?;
+        assert_eq!(answer.outcome(), (500, Some("failed")), "{migrates_what}");
+        place.host.wait_for_log(said, |log| log.to_string().contains(said)).await?;
+    }
     Ok(())
 }
 

@@ -30,12 +30,12 @@ class ChatAgent {
     const key = this.historyKey;
     log.info(`Activating actor for ${key}`);
     try {
-      const history = state.get(key);
+      const history = state.getBytes(key);
       if (history === undefined) {
         log.info(`State not found for ${key}, initializing`);
         state.set(key, []);
       } else {
-        log.info(`State found for ${key}: ${JSON.stringify(history)}`);
+        log.info(`State found for ${key}: ${text(history)}`);
       }
     } catch (e) {
       // Nothing is written here: a failed read must not erase a history.
@@ -44,8 +44,8 @@ class ChatAgent {
   }
 
   /** Answers a message `{role, content}` and keeps both. */
-  ProcessMessage(message: unknown): Message {
-    const input = checked(message);
+  ProcessMessage(_message: unknown, payload?: Uint8Array): Message {
+    const input = checked(payload ?? new Uint8Array());
     const key = this.historyKey;
     log.info(`Processing message for ${key}: ${JSON.stringify(input)}`);
     const output: Message = { role: "assistant", content: `Got your message: ${input.content}` };
@@ -73,7 +73,7 @@ class ChatAgent {
     const bytes = state.getBytes(this.historyKey);
     if (bytes === undefined) return [];
     try {
-      const stored = JSON.parse(new TextDecoder().decode(bytes));
+      const stored = parsed(bytes);
       return Array.isArray(stored) ? stored : [];
     } catch (e) {
       log.warn(`The state under ${this.historyKey} is not JSON, starting anew: ${e}`);
@@ -108,13 +108,26 @@ class ChatAgent {
 }
 
 /** A valid message, with all fields that the caller gave it. */
-function checked(message: unknown): Message {
-  const bytes = new TextEncoder().encode(JSON.stringify(message ?? null)).length;
+function checked(payload: Uint8Array): Message {
+  const bytes = payload.length;
   if (bytes > MAX_MESSAGE) throw new Invalid(`The message has ${bytes} bytes; ${MAX_MESSAGE} are the most`);
+  const message = bytes > 0 ? parsed(payload) : null;
   const fields = (typeof message === "object" && message !== null ? message : {}) as Partial<Message>;
   if (typeof fields.content !== "string" || fields.content === "") throw new Invalid("Invalid or missing 'content' field");
   if (typeof fields.role !== "string") throw new Invalid("Invalid or missing 'role' field");
   return fields as Message;
+}
+
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+/** The value of JSON. Its numbers are passed on as they were written: JavaScript would round long ones. */
+const parsed = (bytes: Uint8Array): unknown => JSON.parse(text(bytes), asWritten);
+
+function asWritten(_key: string, value: unknown, context?: { source?: string }): unknown {
+  const source = context?.source;
+  if (typeof value !== "number" || source === undefined || source === String(value)) return value;
+  // Of ES2026, and so not yet in TypeScript's declarations.
+  return (JSON as typeof JSON & { rawJSON(json: string): object }).rawJSON(source);
 }
 
 export default agent(ChatAgent);

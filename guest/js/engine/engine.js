@@ -30,7 +30,8 @@ function frames(stack) {
     .split("\n")
     .map((frame) => {
       const line = script?.lines[Number(PLACE.exec(frame)?.[1]) - HEADER - 1];
-      return line ? frame.replace(PLACE, `${script.file}:${line}`).replace("at <anonymous> (", "at (") : undefined;
+      // By a function, since a text's `$` would have a meaning.
+      return line ? frame.replace(PLACE, () => `${script.file}:${line}`).replace("at <anonymous> (", "at (") : undefined;
     })
     .filter((frame) => frame !== undefined)
     .join("\n");

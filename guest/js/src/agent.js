@@ -48,13 +48,14 @@ export class Activation {
   #has(hook) {
     return this.#agent.hooks.includes(hook);
   }
-  /** Runs a method of a caller. */
+  /** Runs a method of a caller: with the value of the payload, and with its bytes. */
   invoke(method, payload) {
     if (!this.#agent.methods.includes(method)) {
       throw new NotFound(`the agent has no method ${JSON.stringify(method)}; it has ${this.#agent.methods.join(", ")}`);
     }
     const value = fromPayload(payload);
-    return settled(value === undefined ? this.#get()[method]() : this.#get()[method](value), toBytes);
+    const payloads = value === undefined ? [] : [value, asBytes(payload)];
+    return settled(this.#get()[method](...payloads), toBytes);
   }
   /** Runs a hook, when the class has it. */
   hook(name, ...values) {

@@ -1,6 +1,10 @@
 // The exports of a component, made of an agent. The engine and the components of `daca-js build` share it.
 import { Activation, failureOf } from "./agent.js";
+import { string } from "./check.js";
 import { awaited } from "./globals/promise.js";
+
+/** What `label` and `keys` of the contract begin with to say that they failed: they return no result. */
+const FAILED = "daca:failed\n";
 
 /**
  * The exports for `definition()`, which is asked once, at the first call. `frames` rewrites a stack to the author's
@@ -16,6 +20,14 @@ export function exportsOf(definition, frames) {
       throw failureOf(thrown, frames);
     }
   };
+  /** The same for a function of the contract that returns no result. */
+  const told = (call, failed) => {
+    try {
+      return call();
+    } catch (thrown) {
+      return failed(FAILED + failureOf(thrown, frames).val);
+    }
+  };
   return {
     actor: { invoke: (method, payload) => run(() => current().invoke(method, payload)) },
     lifecycle: {
@@ -26,11 +38,16 @@ export function exportsOf(definition, frames) {
     onTimer: { onTimer: (name, data) => run(() => current().wakeUp("onTimer", name, data)) },
     onEffectFailed: { onEffectFailed: (effect, reason) => run(() => current().effectFailed(effect, reason)) },
     migration: {
-      label: () => definition().schema ?? "",
-      keys: (fromLabel) => definition().keys(fromLabel),
+      label: () => told(() => definition().schema ?? "", (text) => text),
+      keys: (fromLabel) => told(() => keysOf(value(definition().keys(fromLabel))), (text) => [text]),
       migrate: (fromLabel, pairs) => run(() => current().migrate(fromLabel, pairs)),
     },
   };
+}
+
+function keysOf(found) {
+  if (!Array.isArray(found)) throw new TypeError("migrates must return an array of keys");
+  return found.map((key) => string(key, "a key that migrates returns"));
 }
 
 /**

@@ -21,7 +21,7 @@ export interface AgentOptions {
 
 /**
  * Makes a class an agent. Callers reach its methods by their names. Names that begin with `_`, private names and the
- * hooks below are not methods.
+ * hooks below are not methods. A method takes the value of the payload, and then its bytes; neither if there is none.
  *
  * Hooks, all optional: `activate()`, `deactivate()`, `onReminder(name, data)`, `onTimer(name, data)`,
  * `onEffectFailed(effect, reason)`, `migrate(state, fromLabel)`.

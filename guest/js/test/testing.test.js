@@ -6,6 +6,7 @@ import {
 } from "@daca/sdk";
 import { TestHost } from "@daca/sdk/testing";
 import { failureOf } from "../src/agent.js";
+import { exportsOf } from "../src/component.js";
 import { inspect } from "../src/inspect.js";
 import { fromBytes, toBytes } from "../src/json.js";
 import { counter } from "./agents.js";
@@ -162,4 +163,43 @@ test("whatever an agent throws is a failure of the contract", () => {
 test("a method may return any thenable", async () => {
   const host = new TestHost(agent(class { Call() { return { then(ok) { ok(5); } }; } }));
   assert.equal(await host.actor("a").call("Call"), 5);
+});
+
+test("a method gets the bytes of the payload as they came", async () => {
+  class Exact {
+    Text(_value, bytes) {
+      return new TextDecoder().decode(bytes);
+    }
+    Count(...values) {
+      return values.length;
+    }
+  }
+  const actor = new TestHost(agent(Exact)).actor("a");
+  const text = '{"order": 123456789012345678901234567890, "price": 1.0}';
+  assert.equal(await actor.call("Text", new TextEncoder().encode(text)), text);
+  assert.equal(await actor.call("Count"), 0);
+});
+
+test("a migration that cannot name its label or its keys says why", () => {
+  class Kept {
+    Call() {}
+    migrate(state) {
+      return state;
+    }
+  }
+  const migrates = (from) => {
+    if (from === "0") throw new Error("no keys of 0");
+    return { 1: ["a"], 2: [5] }[from];
+  };
+  const kept = agent(Kept, { schema: "2", migrates });
+  const { migration } = exportsOf(() => kept, (stack) => stack);
+  assert.equal(migration.label(), "2");
+  assert.deepEqual(migration.keys("1"), ["a"]);
+  for (const [from, reason] of [["0", /^daca:failed\nError: no keys of 0\n.*testing\.test\.js/s], ["2", /must be a string/], ["4", /must return an array/]]) {
+    const [failed, ...more] = migration.keys(from);
+    assert.match(failed, reason);
+    assert.deepEqual(more, []);
+  }
+  const broken = exportsOf(() => { throw new Error("no agent"); }, (stack) => stack);
+  assert.match(broken.migration.label(), /^daca:failed\nError: no agent/);
 });

@@ -9,8 +9,8 @@ use reqwest::{Method, RequestBuilder};
 use super::admin::{self, Admin, Error};
 use super::{Form, outcome};
 use daca_base::files::read_bounded;
-use daca_model::MAX_COMPONENT;
 use daca_model::admin::{SIGNATURE_HEADER, VersionRequest};
+use daca_model::{FileName, MAX_COMPONENT};
 
 /// The share of a version that serves all actors, in percent.
 const ALL: u8 = 100;
@@ -50,7 +50,9 @@ pub async fn deploy(admin: &Admin, deployment: &Deployment<'_>, form: Form) -> R
 
 fn upload(admin: &Admin, deployment: &Deployment<'_>, wasm: Vec<u8>) -> Result<RequestBuilder, Error> {
     let share = deployment.share.map(|share| share.to_string());
-    let query = [("share", share.as_deref()), ("label", deployment.label)];
+    let file = script_name(Path::new(deployment.what));
+    let file = file.as_ref().map(FileName::as_str);
+    let query = [("share", share.as_deref()), ("label", deployment.label), ("file", file)];
     let path = admin::path(&["agents", admin::agent_type(deployment.agent_type)?, "component"], &query);
     let request =
         admin.request(Method::PUT, &path).header(header::CONTENT_TYPE, "application/wasm").body(wasm);
@@ -58,6 +60,11 @@ fn upload(admin: &Admin, deployment: &Deployment<'_>, wasm: Vec<u8>) -> Result<R
         Some(signature) => request.header(SIGNATURE_HEADER, signature),
         None => request,
     })
+}
+
+/// The name of a script's file, for its stacks. A component has none, and a host of the release before refuses the parameter.
+fn script_name(path: &Path) -> Option<FileName> {
+    FileName::of_path(path).filter(|_| path.extension().is_none_or(|extension| extension != "wasm"))
 }
 
 fn name(admin: &Admin, deployment: &Deployment<'_>) -> Result<RequestBuilder, Error> {

@@ -5,11 +5,12 @@ use std::time::Instant;
 use super::agent::DeployedAgent;
 use super::controller::{AppliedChange, ChangeRequest, NewVersion};
 use super::library::Stored;
-use super::prepare::Prepared;
+use super::prepare::{Candidate, Prepared};
 use super::record::{Change, FileSeen, Origin, Record, Source};
 use super::request::{DeployRequest, Deployed, Permit};
 use super::{Deployer, Error};
 use daca_base::digest::digest;
+use daca_model::FileName;
 use daca_model::deployment::Timings;
 
 impl Deployer {
@@ -37,7 +38,8 @@ impl Deployer {
         let agent = self.agent(agent_type)?;
         let version = self.find(agent, version).await?;
         let Stored { wasm, signature } = agent.load(&version).await?;
-        let request = DeployRequest { wasm, signature, share, label, origin };
+        // If it was never deployed, nobody has named its file.
+        let request = DeployRequest { wasm, signature, file: None, share, label, origin };
         self.deploy_from(agent_type, request, None).await
     }
 
@@ -113,26 +115,32 @@ impl Deployer {
         request: DeployRequest,
         file: Option<FileSeen>,
     ) -> Result<(ChangeRequest, String, Vec<Error>), Error> {
-        let DeployRequest { wasm, signature, share, label, origin } = request;
+        let DeployRequest { wasm, signature, file: sent, share, label, origin } = request;
         let bytes = wasm.len() as u64;
         let stored = Stored { wasm, signature };
-        // A version keeps its label, unless another one is requested.
+        // A version keeps the name of its file.
+        let is_known = record.versions.contains_key(&version);
+        let name = if is_known { record.file_of(&version) } else { sent.clone() };
+        // It keeps its label, unless another one is requested.
         let known = record.versions.get(&version).map(|metadata| metadata.label.clone());
         let is_done = record.is_done(&version, share) && (label.is_none() || label == known);
         let wanted = label.or(known);
         let mut warnings = Vec::new();
-        let (label, migrates, new, known) = if is_done {
-            (record.label(&version).to_owned(), false, None, Some((version.clone(), stored)))
+        let (label, migrates, name, new, known) = if is_done {
+            (record.label(&version).to_owned(), false, None, None, Some((version.clone(), stored)))
         } else {
-            let checked = self.check(agent, name_of(&origin), &stored, wanted.as_deref()).await;
+            let candidate =
+                Candidate { name: name_of(&origin, sent.as_ref()), file: name, stored: stored.clone() };
+            let checked = self.check(agent, candidate, wanted.as_deref()).await;
             if let Err(error) = &checked {
                 self.record_refusal(agent, &version, error, &origin, file.clone()).await;
             }
             let Prepared { version, label, warnings: found } = checked?;
             warnings = found;
-            (label.to_string(), version.has_migration(), Some(NewVersion { version, label, stored }), None)
+            let (migrates, name) = (version.has_migration(), version.file().cloned());
+            (label.to_string(), migrates, name, Some(NewVersion { version, label, stored }), None)
         };
-        let change = Change::Deploy { version, label: label.clone(), bytes, migrates, share };
+        let change = Change::Deploy { version, label: label.clone(), bytes, migrates, share, file: name };
         let request = ChangeRequest { change, origin, file, base: Some(record.revision), new, known };
         Ok((request, label, warnings))
     }
@@ -140,15 +148,12 @@ impl Deployer {
     async fn check(
         &self,
         agent: &DeployedAgent,
-        name: &str,
-        stored: &Stored,
+        candidate: Candidate<'_>,
         label: Option<&str>,
     ) -> Result<Prepared, Error> {
         self.check_open()?;
         let (preparation, actors) = (&self.inner.preparation, &self.inner.actors);
-        let signature = stored.signature.as_deref();
-        let wasm = stored.wasm.clone();
-        let prepared = preparation.check(actors, &agent.agent, name, wasm, signature, label).await?;
+        let prepared = preparation.check(actors, &agent.agent, candidate, label).await?;
         agent.controller.record().check_schema(&prepared.label, prepared.version.has_migration())?;
         Ok(prepared)
     }
@@ -198,11 +203,11 @@ impl Deployer {
     }
 }
 
-/// The name of a version's bytes in errors: that of the file that this host has read.
-fn name_of(origin: &Origin) -> &str {
+/// The name of a version's bytes in errors: the path of the file that this host has read, or the name that came with them.
+fn name_of<'a>(origin: &'a Origin, file: Option<&'a FileName>) -> &'a str {
     match origin.source {
         Source::Dev | Source::File => &origin.initiated_by,
-        _ => "the component",
+        _ => file.map_or("the component", FileName::as_str),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use daca_base::ErrorCode;
 use daca_base::digest::short;
 use daca_base::task;
+use daca_model::FileName;
 
 use super::record::{FileSeen, Origin, Source};
 use super::request::{DeployRequest, Deployed};
@@ -36,6 +37,7 @@ impl Deployer {
             let request = DeployRequest {
                 wasm: content.wasm.clone(),
                 signature: content.signature.clone(),
+                file: FileName::of_path(&agent.agent.component.path),
                 share: 100,
                 label: None,
                 origin: Origin { source, initiated_by: initiated_by.clone() },

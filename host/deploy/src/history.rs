@@ -38,6 +38,9 @@ pub struct VersionMetadata {
     /// The revision of its last deployment: the oldest versions are removed first.
     #[serde(rename = "used")]
     pub last_revision: u64,
+    /// The name of a script's file, which came with its first deployment. See [`Record::file_of`](super::Record::file_of).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// What a newer host has added.
     #[serde(flatten)]
     pub unknown: UnknownFields,

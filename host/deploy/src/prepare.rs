@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use bytesize::ByteSize;
 use parking_lot::Mutex;
 
 use super::Error;
+use super::library::Stored;
 use daca_manifest::signature;
 use daca_manifest::{AgentType, DeployRules};
+use daca_model::FileName;
 use daca_runtime::actor::{Actors, SmokeTestFailure};
 use daca_runtime::component::{
     Compiling, ComponentVersion, Engine, Outline, ParsedScript, absent_imports, imports_without_permission,
@@ -29,6 +30,16 @@ pub(super) struct Preparation {
     kept: Arc<Mutex<BTreeMap<Arc<str>, BTreeSet<String>>>>,
 }
 
+/// The bytes of a version, before any check.
+pub(crate) struct Candidate<'a> {
+    /// Their origin, in errors.
+    pub(crate) name: &'a str,
+    /// The name of a script's file, in its stacks.
+    pub(crate) file: Option<FileName>,
+    /// They, and their signature.
+    pub(crate) stored: Stored,
+}
+
 /// A version that passed all checks.
 pub(super) struct Prepared {
     pub(super) version: Arc<ComponentVersion>,
@@ -46,26 +57,23 @@ impl Preparation {
     pub(super) async fn load(
         &self,
         agent: &Arc<AgentType>,
-        name: &str,
-        wasm: Bytes,
-        signature: Option<&str>,
+        candidate: Candidate<'_>,
     ) -> Result<Arc<ComponentVersion>, Error> {
-        signature::verify(&self.rules.signers, &wasm, signature)?;
-        let version = load(&self.engine, self.actors.as_ref(), agent, name, wasm).await?;
+        let Stored { wasm, signature } = &candidate.stored;
+        signature::verify(&self.rules.signers, wasm, signature.as_deref())?;
+        let version = load(&self.engine, self.actors.as_ref(), agent, candidate).await?;
         Ok(Arc::new(version))
     }
 
-    /// All checks of a new version. `name` is the origin of the bytes in errors.
+    /// All checks of a new version.
     pub(super) async fn check(
         &self,
         actors: &Actors,
         agent: &Arc<AgentType>,
-        name: &str,
-        wasm: Bytes,
-        signature: Option<&str>,
+        candidate: Candidate<'_>,
         label: Option<&str>,
     ) -> Result<Prepared, Error> {
-        let version = self.load(agent, name, wasm, signature).await?;
+        let version = self.load(agent, candidate).await?;
         actors.try_version(agent, &version).await.map_err(into_error)?;
         let label = label_for(actors, agent, &version, label).await?;
         let warnings = import_warnings(agent, &version.outline.imports);
@@ -89,18 +97,18 @@ impl Preparation {
     }
 }
 
-/// Loads a version: a component is compiled, a script is parsed and evaluated. `name` is the origin of the bytes in errors.
+/// Loads a version: a component is compiled, a script is parsed and evaluated. The signature is not looked at.
 /// With the `actors` of a host that serves, it takes no more than its type's share of it.
 pub(super) async fn load(
     engine: &Engine,
     actors: Option<&Actors>,
     agent: &Arc<AgentType>,
-    name: &str,
-    wasm: Bytes,
+    candidate: Candidate<'_>,
 ) -> Result<ComponentVersion, Error> {
+    let Candidate { name, file, stored: Stored { wasm, .. } } = candidate;
     let compiling = if actors.is_some() { Compiling::Serving } else { Compiling::Starting };
     if daca_script::is_script(&wasm) {
-        let script = ParsedScript::parse(engine, name, wasm, compiling).await?;
+        let script = ParsedScript::parse(engine, name, file, wasm, compiling).await?;
         let outcome = match actors {
             Some(actors) => actors.evaluate(agent, script.provisional()).await.map_err(into_error)?,
             None => script.evaluate(agent).await,

@@ -20,6 +20,7 @@ pub(super) use change::Change;
 pub use change::ChangeOutcome;
 use daca_base::digest::short;
 use daca_base::json::UnknownFields;
+use daca_model::FileName;
 use daca_model::admin::Word;
 use format::MAX_REVISIONS;
 pub(super) use format::{ReadError, read, read_local};
@@ -152,6 +153,11 @@ impl Record {
         self.versions.get(version).map_or(short(version), |metadata| &metadata.label)
     }
 
+    /// The name of a script's file, as stacks show it. Others can write the store, too: what is no name is none.
+    pub fn file_of(&self, version: &str) -> Option<FileName> {
+        FileName::new(self.versions.get(version)?.file.as_deref()?).ok()
+    }
+
     /// The time since a version began to serve all actors, by this host's clock; the maximum if the history does not
     /// say.
     pub fn served_for(&self, version: &str) -> Duration {
@@ -177,7 +183,7 @@ impl Record {
     /// Applies a change. On an error the record is unchanged.
     pub fn apply(&mut self, change: Change, origin: &Origin) -> Result<ChangeOutcome, Error> {
         match change {
-            Change::Deploy { version, label, bytes, migrates, share } => {
+            Change::Deploy { version, label, bytes, migrates, share, file } => {
                 if self.is_done(&version, share) && label == self.label(&version) {
                     return Ok(self.outcome(EventKind::Unchanged, version, share));
                 }
@@ -191,6 +197,7 @@ impl Record {
                     initiated_by: origin.initiated_by.clone(),
                     migrates,
                     last_revision: self.revision,
+                    file: file.map(|file| file.as_str().to_owned()),
                     unknown: UnknownFields::default(),
                 };
                 self.add_version(&version, metadata);
@@ -256,7 +263,7 @@ impl Record {
             self.first_label.get_or_insert(of_serving);
         }
         match self.versions.get_mut(version) {
-            // It was deployed before; only its label may be new.
+            // It was deployed before, and is loaded with its file's name; only its label may be new.
             Some(known) => {
                 known.label = metadata.label;
                 known.last_revision = metadata.last_revision;

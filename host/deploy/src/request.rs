@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use daca_model::FileName;
 use daca_model::deployment::Timings;
 use daca_runtime::component::Counted;
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,6 +19,8 @@ pub struct DeployRequest {
     pub wasm: Bytes,
     /// The text of its signature file.
     pub signature: Option<String>,
+    /// The name of its file: of a script, stacks show it.
+    pub file: Option<FileName>,
     /// Percent of the actors that it is to serve: 1 to 100.
     pub share: u8,
     /// Its label; `None` leaves that to the component.

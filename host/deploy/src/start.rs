@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::controller::InitialState;
 use super::library::{Library, Stored};
-use super::prepare::{Preparation, import_warnings, load, log_warnings};
+use super::prepare::{Candidate, Preparation, import_warnings, load, log_warnings};
 use super::record::{FileSeen, LocalRecord, Origin, Record, Source, VersionMetadata, now};
 use super::shared::{SharedError, SharedType};
 use super::type_folder::{TypeFolder, blocking};
@@ -23,6 +23,7 @@ use super::Error;
 use daca_base::ErrorCode;
 use daca_base::digest::short;
 use daca_manifest::{AgentType, DeployRules};
+use daca_model::FileName;
 use daca_model::backend::SharedStore;
 use daca_runtime::component::{ActiveRollout, ComponentVersion, Engine, LoadedVersion, TrafficSplit};
 
@@ -130,7 +131,9 @@ impl Loader {
         );
         let (record, stored) = wait_for_others(shared, why).await?;
         let digest = record.serving.clone();
-        let version = self.load(short(&digest), stored.clone()).await?;
+        let named = record.file_of(&digest);
+        let candidate = Candidate { name: short(&digest), file: named, stored: stored.clone() };
+        let version = self.load(candidate).await?;
         self.folder.store(&digest, stored).await?;
         self.log(&version);
         let left_out = record.in_use().into_iter().filter(|other| *other != digest).collect();
@@ -144,7 +147,8 @@ impl Loader {
     async fn first(&self, file: FileContent) -> Result<AgentTypeStart, Error> {
         let name = self.agent.component.path.display().to_string();
         let stored = Stored { wasm: file.wasm.clone(), signature: file.signature.clone() };
-        let version = self.load(&name, stored.clone()).await?;
+        let named = FileName::of_path(&self.agent.component.path);
+        let version = self.load(Candidate { name: &name, file: named, stored: stored.clone() }).await?;
         log_warnings(&self.agent.name, &import_warnings(&self.agent, &version.outline.imports));
         self.folder.store(&file.digest, stored).await?;
         let origin = Origin { source: Source::Manifest, initiated_by: name };
@@ -156,6 +160,7 @@ impl Loader {
             initiated_by: origin.initiated_by.clone(),
             migrates: version.has_migration(),
             last_revision: 1,
+            file: version.file().map(|file| file.as_str().to_owned()),
             unknown: UnknownFields::default(),
         };
         let seen = FileSeen::new(&file.digest);
@@ -173,10 +178,11 @@ impl Loader {
         let record = Arc::unwrap_or_clone(record);
         let (mut versions, mut left_out) = (BTreeMap::new(), BTreeSet::new());
         for digest in record.in_use() {
-            let version = match self.load_stored(&digest).await {
+            let named = record.file_of(&digest);
+            let version = match self.load_stored(&digest, named.clone()).await {
                 Ok(version) => version,
                 Err(error) if digest == record.serving => {
-                    self.load_file(file.as_ref().filter(|file| file.digest == digest), error).await?
+                    self.load_file(file.as_ref().filter(|file| file.digest == digest), named, error).await?
                 }
                 Err(error) => {
                     tracing::error!(
@@ -201,13 +207,17 @@ impl Loader {
         Ok(AgentTypeStart { agent: self.agent.clone(), initial, file, is_new })
     }
 
-    async fn load(&self, name: &str, stored: Stored) -> Result<Arc<ComponentVersion>, Error> {
-        self.preparation.load(&self.agent, name, stored.wasm, stored.signature.as_deref()).await
+    async fn load(&self, candidate: Candidate<'_>) -> Result<Arc<ComponentVersion>, Error> {
+        self.preparation.load(&self.agent, candidate).await
     }
 
-    async fn load_stored(&self, version: &str) -> Result<Arc<ComponentVersion>, Error> {
+    async fn load_stored(
+        &self,
+        version: &str,
+        file: Option<FileName>,
+    ) -> Result<Arc<ComponentVersion>, Error> {
         let stored = self.folder.load_recorded(version).await?;
-        self.load(short(version), stored).await
+        self.load(Candidate { name: short(version), file, stored }).await
     }
 
     /// Loads the serving version from the manifest's file, and stores it again: the stored copy is lost or altered, or
@@ -215,12 +225,13 @@ impl Loader {
     async fn load_file(
         &self,
         file: Option<&FileContent>,
+        named: Option<FileName>,
         why: Error,
     ) -> Result<Arc<ComponentVersion>, Error> {
         let Some(FileContent { wasm, signature, digest, .. }) = file.cloned() else { return Err(why) };
         let name = self.agent.component.path.display().to_string();
         let stored = Stored { wasm, signature };
-        let loaded = self.load(&name, stored.clone()).await;
+        let loaded = self.load(Candidate { name: &name, file: named, stored: stored.clone() }).await;
         let version = loaded.map_err(|_the_file_does_not_do_either| why.clone())?;
         tracing::warn!(
             agent_type = %self.agent.name,
@@ -312,6 +323,8 @@ pub fn check_file(
     signature::verify(&rules.signers, &file.wasm, file.signature.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::no_compiler(&error))?;
-    let name = agent.component.path.display().to_string();
-    runtime.block_on(load(engine, None, agent, &name, file.wasm))
+    let (path, FileContent { wasm, signature, .. }) = (&agent.component.path, file);
+    let (name, stored) = (path.display().to_string(), Stored { wasm, signature });
+    let candidate = Candidate { name: &name, file: FileName::of_path(path), stored };
+    runtime.block_on(load(engine, None, agent, candidate))
 }

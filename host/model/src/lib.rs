@@ -1,6 +1,7 @@
 //! The vocabulary that all parts of the host share: the addressed actor ([`ActorAddress`], [`CallContext`]), what a
 //! turn needs and produces ([`backend`]), what a backup consists of ([`backup`]), the phase of the host ([`Lifecycle`]),
-//! what deployments did ([`deployment`]), what operators ask and are told ([`admin`]), and why something was not done
+//! what deployments did ([`deployment`]), the name of a script's file
+//! ([`FileName`]), what operators ask and are told ([`admin`]), and why something was not done
 //! ([`CallError`], [`Fault`]). It has no logic of its own and does no I/O.
 
 mod address;
@@ -13,6 +14,7 @@ mod context;
 pub mod deployment;
 mod effect;
 mod fault;
+mod file_name;
 mod ids;
 mod lifecycle;
 mod outbox;
@@ -27,6 +29,7 @@ pub use address::{ActorAddress, AddressError, check_actor_id, check_agent_type};
 pub use call_error::{CallError, RemoteError};
 pub use context::{CallContext, CallIdentity, KeyError};
 pub use fault::Fault;
+pub use file_name::{FileName, FileNameError};
 pub use ids::new_id;
 pub use lifecycle::{HostPhase, Lifecycle, LifecycleWriter};
 pub use topic::Topic;

@@ -23,8 +23,8 @@ use super::deploy::{Refused, all, finish, origin, path, query_invalid, text};
 use super::json_answer::Json;
 use daca_base::ErrorCode;
 use daca_deploy as deploy;
-use daca_model::MAX_COMPONENT;
 use daca_model::admin::{ChangeAnswer, SIGNATURE_HEADER};
+use daca_model::{FileName, MAX_COMPONENT};
 
 /// The time within which a component must arrive.
 const UPLOAD_TIME: Duration = Duration::from_secs(120);
@@ -50,6 +50,14 @@ struct UploadQuery {
     #[serde(default = "all")]
     share: u8,
     label: Option<String>,
+    file: Option<String>,
+}
+
+/// What an upload is to be.
+struct Wanted {
+    share: u8,
+    label: Option<String>,
+    file: Option<FileName>,
 }
 
 async fn put_component(
@@ -60,7 +68,7 @@ async fn put_component(
     request: Request,
 ) -> Result<Json<ChangeAnswer>, Refused> {
     let begun = begin(&state, agent_type, query);
-    let (agent_type, UploadQuery { share, label }) = match begun {
+    let (agent_type, Wanted { share, label, file }) = match begun {
         Ok(begun) => begun,
         Err(refused) => {
             discard(request.into_body()).await;
@@ -76,7 +84,7 @@ async fn put_component(
     let received = tokio::time::timeout(UPLOAD_TIME, receive(pieces, held.hold())).await;
     let wasm = received.unwrap_or_else(|_too_late| Err(too_slow()))?;
     let permit = state.deployer.permit()?;
-    let request = deploy::DeployRequest { wasm, signature, share, label, origin };
+    let request = deploy::DeployRequest { wasm, signature, file, share, label, origin };
     let deployer = state.deployer.clone();
     finish(async move { deployer.deploy(&agent_type, request, permit).await }).await
 }
@@ -86,11 +94,14 @@ fn begin(
     state: &AdminState,
     agent_type: Result<Path<String>, PathRejection>,
     query: Result<Query<UploadQuery>, QueryRejection>,
-) -> Result<(String, UploadQuery), Refused> {
+) -> Result<(String, Wanted), Refused> {
     let agent_type = path(agent_type)?;
-    let Query(query) = query.map_err(query_invalid)?;
+    let Query(UploadQuery { share, label, file }) = query.map_err(query_invalid)?;
+    let file = file.as_deref().map(FileName::new).transpose().map_err(|reason| {
+        HttpError::new(ErrorCode::QueryInvalid, format!("The parameter \"file\": {reason}."))
+    })?;
     drop(state.deployer.permit()?);
-    Ok((agent_type, query))
+    Ok((agent_type, Wanted { share, label, file }))
 }
 
 /// Reads a component to its end. Its share of the budget is held as long as its bytes are.

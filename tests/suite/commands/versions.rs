@@ -43,7 +43,8 @@ async fn commands_about_versions_ask_as_the_admin_api_wants_it() -> anyhow::Resu
     std::fs::write(folder.path().join("agent.wasm"), "not looked at here")?;
     std::fs::write(folder.path().join("agent.wasm.sig"), "c2lnbmF0dXJl\n")?;
     std::fs::write(folder.path().join("other.sig"), "b3RoZXI=\n")?;
-    let cases: [(&[&str], &str, &[&str]); 8] = [
+    std::fs::write(folder.path().join("my agent.ts"), "nor here")?;
+    let cases: [(&[&str], &str, &[&str]); 9] = [
         (
             &["deploy", "A", "agent.wasm", "--share", "10", "--label", "a b&c"],
             "PUT /agents/A/component?share=10&label=a%20b%26c HTTP/1.1",
@@ -53,6 +54,11 @@ async fn commands_about_versions_ask_as_the_admin_api_wants_it() -> anyhow::Resu
             &["deploy", "A", "agent.wasm", "--signature", "other.sig"],
             "PUT /agents/A/component HTTP/1.1",
             &["daca-signature: b3RoZXI=\r"],
+        ),
+        (
+            &["deploy", "A", "./my agent.ts"],
+            "PUT /agents/A/component?file=my%20agent%2Ets HTTP/1.1",
+            &["\r\n\r\nnor here"],
         ),
         (
             &["deploy", "A", "3f2a91bc", "--share", "5"],

@@ -146,6 +146,7 @@ mod tests {
             initiated_by: "tester".into(),
             migrates: false,
             last_revision: 1,
+            file: None,
             unknown: UnknownFields::default(),
         };
         let origin = Origin { source: Source::Api, initiated_by: "tester".into() };

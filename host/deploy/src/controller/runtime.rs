@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use daca_manifest::AgentType;
+use daca_model::FileName;
 use daca_runtime::actor::Actors;
 use daca_runtime::component::ComponentVersion;
 
 use crate::Error;
-use crate::library::Stored;
-use crate::prepare::{Preparation, label_for};
+use crate::prepare::{Candidate, Preparation, label_for};
 use crate::type_folder::blocking;
 
 /// A loaded version, as far as a deployment controller looks at it.
@@ -19,6 +19,8 @@ pub(crate) trait Version: Send + Sync + 'static {
     fn digest(&self) -> &str;
     /// Returns `true` if it has a migration.
     fn has_migration(&self) -> bool;
+    /// Returns `false` for a script whose stacks show another name of its file, or none.
+    fn shows(&self, file: Option<&FileName>) -> bool;
 }
 
 /// The runtime of one agent type.
@@ -26,11 +28,10 @@ pub(crate) trait VersionRuntime: Clone + Send + Sync + 'static {
     /// A loaded version.
     type Version: Version;
 
-    /// Checks the signature and compiles. `name` is the origin of the bytes in errors.
+    /// Checks the signature and compiles.
     fn load(
         &self,
-        name: &str,
-        stored: Stored,
+        candidate: Candidate<'_>,
     ) -> impl Future<Output = Result<Arc<Self::Version>, Error>> + Send;
 
     /// The label that a version gives itself, else its digest.
@@ -51,6 +52,10 @@ impl Version for ComponentVersion {
     fn has_migration(&self) -> bool {
         ComponentVersion::has_migration(self)
     }
+
+    fn shows(&self, file: Option<&FileName>) -> bool {
+        self.script.as_ref().is_none_or(|script| script.file.as_ref() == file)
+    }
 }
 
 /// The runtime of an agent type on a host.
@@ -64,9 +69,8 @@ pub(crate) struct HostRuntime {
 impl VersionRuntime for HostRuntime {
     type Version = ComponentVersion;
 
-    async fn load(&self, name: &str, stored: Stored) -> Result<Arc<ComponentVersion>, Error> {
-        let Stored { wasm, signature } = stored;
-        self.preparation.load(&self.agent, name, wasm, signature.as_deref()).await
+    async fn load(&self, candidate: Candidate<'_>) -> Result<Arc<ComponentVersion>, Error> {
+        self.preparation.load(&self.agent, candidate).await
     }
 
     async fn label_of(&self, version: &Arc<ComponentVersion>) -> Result<Arc<str>, Error> {

@@ -5,6 +5,7 @@ pub(in crate::controller) mod support;
 use anyhow::{Context as _, ensure};
 use daca_base::digest::digest;
 use daca_fakes::FakeStore;
+use daca_model::FileName;
 use daca_model::admin::Word;
 use daca_model::backend::Error as StoreError;
 
@@ -61,6 +62,31 @@ async fn a_refusal_is_in_the_history_and_the_previous_version_keeps_serving() ->
     assert_eq!(record.history.back().map(|event| &event.kind), Some(&Word::Known(EventKind::Refused)));
     assert_eq!(record.revision, 1, "nothing that serves has changed");
     ensure!(host.serves("v1"));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_name_of_a_file_is_the_same_on_all_hosts_and_stays() -> anyhow::Result<()> {
+    let store = Arc::new(FakeStore::default());
+    let (a, b) = (Host::start(Some(&store)).await?, Host::start(Some(&store)).await?);
+    a.handle.synced().await;
+    b.handle.synced().await;
+    assert_eq!(b.file(), None);
+    a.deploy("v2", 100).await?;
+    eventually("b serves what a deployed", || b.serves("v2")).await?;
+    let named = FileName::new("v2").ok();
+    assert_eq!((a.file(), b.file()), (named.clone(), named.clone()));
+    // The same bytes by another name, after others have served.
+    b.deploy("v3", 100).await?;
+    let Change::Deploy { version, label, bytes, migrates, share, .. } = deployment("v2", 100, 3).change
+    else {
+        anyhow::bail!("it is a deployment");
+    };
+    let file = FileName::new("other").ok();
+    let change = Change::Deploy { version, label, bytes, migrates, share, file };
+    b.handle.change(ChangeRequest::new(change, origin())).await?;
+    eventually("a serves what b deployed", || a.serves("v2")).await?;
+    assert_eq!((a.file(), b.file()), (named.clone(), named));
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use super::handle::NewVersion;
 use super::runtime::{Version, VersionRuntime};
 use crate::Error;
 use crate::library::Stored;
+use crate::prepare::Candidate;
 use crate::record::Record;
 use crate::shared::SharedType;
 use crate::type_folder::TypeFolder;
@@ -78,22 +79,23 @@ impl<R: VersionRuntime> VersionCache<R> {
         }
     }
 
-    /// A version with the label that the record gives it. Loads it if it is missing.
+    /// A version with the label that the record gives it, and the name of its file. Loads it if it is missing.
     pub(super) async fn get(
         &mut self,
         version: &str,
         record: &Record,
         shared: Option<&SharedType>,
     ) -> Result<Arc<LoadedVersion<R::Version>>, Error> {
-        let label = record.label(version);
-        if let Some(loaded) = self.loaded.get(version).filter(|loaded| *loaded.label == *label) {
+        let (label, file) = (record.label(version), record.file_of(version));
+        let loaded = self.loaded.get(version).filter(|loaded| loaded.version.shows(file.as_ref()));
+        if let Some(loaded) = loaded.filter(|loaded| *loaded.label == *label) {
             return Ok(loaded.clone());
         }
-        let component = match self.loaded.get(version) {
+        let component = match loaded {
             Some(loaded) => loaded.version.clone(),
             None => {
                 let stored = self.stored(version, shared).await?;
-                self.runtime.load(short(version), stored).await?
+                self.runtime.load(Candidate { name: short(version), file, stored }).await?
             }
         };
         Ok(self.insert(component, label.into()))

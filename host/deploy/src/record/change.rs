@@ -2,6 +2,7 @@
 
 use super::EventKind;
 use daca_base::ErrorCode;
+use daca_model::FileName;
 
 /// A requested change.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub enum Change {
         migrates: bool,
         /// Percent of the actors: 1 to 100.
         share: u8,
+        /// The name of a script's file.
+        file: Option<FileName>,
     },
     /// A rollback to the previous version; if there is a canary, only the canary ends.
     RollBack {

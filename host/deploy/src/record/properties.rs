@@ -46,7 +46,7 @@ pub(super) fn any_change() -> impl Strategy<Value = Change> {
     prop_oneof![
         4 => (version(), label(), share).prop_map(|(version, label, share)| {
             let migrates = has_migration(&version);
-            Change::Deploy { version, label, bytes: 1, migrates, share }
+            Change::Deploy { version, label, bytes: 1, migrates, share, file: None }
         }),
         2 => (any::<bool>(), option::of(version())).prop_map(|(force, only)| {
             Change::RollBack { force, text: String::new(), only }
@@ -72,6 +72,7 @@ fn first() -> Record {
         initiated_by: "agent.wasm".into(),
         migrates: false,
         last_revision: 1,
+        file: None,
         unknown: UnknownFields::default(),
     };
     Record::first(name(0), metadata, None, &origin())

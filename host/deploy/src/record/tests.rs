@@ -14,6 +14,7 @@ fn metadata(label: &str, migrates: bool) -> VersionMetadata {
         initiated_by: "tester".into(),
         migrates,
         last_revision: 1,
+        file: None,
         unknown: UnknownFields::default(),
     }
 }
@@ -24,7 +25,7 @@ fn record() -> Record {
 
 fn deploy(version: &str, share: u8) -> Change {
     let (version, label) = (version.to_owned(), version.to_owned());
-    Change::Deploy { version, label, bytes: 1, migrates: false, share }
+    Change::Deploy { version, label, bytes: 1, migrates: false, share, file: None }
 }
 
 fn roll_back(force: bool) -> Change {
@@ -44,6 +45,17 @@ fn rollbacks_go_back_one_version_after_the_other() {
     let error = record.apply(roll_back(false), &origin()).expect_err("there is none before");
     assert_eq!(error.code, ErrorCode::NothingToRollBack);
     assert_eq!(record.revision, 5);
+}
+
+/// Others can write the store, too.
+#[test]
+fn a_name_that_is_none_is_kept_and_not_shown() {
+    let mut metadata = metadata("1", false);
+    metadata.file = Some("a/b\n".into());
+    let record = Record::first("v1".into(), metadata, None, &origin());
+    assert_eq!((record.file_of("v1"), record.file_of("v2")), (None, None));
+    let text = serde_json::to_string(&record).expect("it is written");
+    assert!(text.contains(r#""file":"a/b\n""#), "{text}");
 }
 
 #[test]
@@ -66,8 +78,14 @@ fn a_canary_is_stepped_up_promoted_or_taken_back_alone() {
 #[test]
 fn a_rollback_that_would_leave_migrated_state_unreadable_must_be_forced() {
     let mut record = record();
-    let migrating =
-        Change::Deploy { version: "v2".into(), label: "2".into(), bytes: 1, migrates: true, share: 100 };
+    let migrating = Change::Deploy {
+        version: "v2".into(),
+        label: "2".into(),
+        bytes: 1,
+        migrates: true,
+        share: 100,
+        file: None,
+    };
     record.apply(migrating, &origin()).expect("it is deployed");
     assert_eq!(record.first_label.as_deref(), Some("1"));
     let before = record.clone();
@@ -82,13 +100,19 @@ fn a_version_that_cannot_read_migrated_state_is_refused_unless_it_is_said_to() {
     let mut record = record();
     let deploy = |version: &str, label: &str, migrates| {
         let (version, label) = (version.to_owned(), label.to_owned());
-        Change::Deploy { version, label, bytes: 1, migrates, share: 10 }
+        Change::Deploy { version, label, bytes: 1, migrates, share: 10, file: None }
     };
     record.apply(deploy("v2", "2", true), &origin()).expect("it is deployed");
     let error = record.apply(deploy("v3", "3", false), &origin()).expect_err("it is refused");
     assert_eq!(error.code, ErrorCode::ComponentLacksMigration, "a canary has migrated state, too");
-    let promote =
-        Change::Deploy { version: "v2".into(), label: "2".into(), bytes: 1, migrates: true, share: 100 };
+    let promote = Change::Deploy {
+        version: "v2".into(),
+        label: "2".into(),
+        bytes: 1,
+        migrates: true,
+        share: 100,
+        file: None,
+    };
     record.apply(promote, &origin()).expect("it is deployed");
     let error = record.apply(deploy("v3", "3", false), &origin()).expect_err("it is refused");
     assert_eq!(error.code, ErrorCode::ComponentLacksMigration);
@@ -101,7 +125,7 @@ fn state_stays_migrated_however_many_versions_serve_after_the_one_that_has_migra
     let mut record = record();
     let deploy = |version: &str, label: &str, migrates| {
         let (version, label) = (version.to_owned(), label.to_owned());
-        Change::Deploy { version, label, bytes: 1, migrates, share: 100 }
+        Change::Deploy { version, label, bytes: 1, migrates, share: 100, file: None }
     };
     record.apply(deploy("v2", "2", true), &origin()).expect("it is deployed");
     record.apply(deploy("v3", "2", false), &origin()).expect("it says that it reads that schema");

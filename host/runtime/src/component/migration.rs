@@ -17,6 +17,9 @@ use daca_model::backend::{Expiry, StateValue, StateWrite};
 
 /// The maximum length of a label in bytes: it is a column of a table, and a value in every actor's state.
 const MAX_LABEL: usize = 64;
+/// What a guest says in place of a label or of keys begins with this if it has failed: these functions return no result. No
+/// label and no key has a control character.
+const FAILED: &str = "daca:failed\n";
 
 /// The label of the version's schema.
 pub(super) async fn label(
@@ -28,6 +31,9 @@ pub(super) async fn label(
         return Ok(Outcome::Failure(Failure::NotFound(text.into())));
     };
     let label = guest.call_label(store).await?;
+    if let Some(reason) = label.strip_prefix(FAILED) {
+        return Ok(Outcome::Failure(Failure::Failed(reason.to_owned())));
+    }
     Ok(match check_label(&label) {
         Ok(()) => Outcome::Reply(label.into()),
         Err(text) => Outcome::Failure(Failure::Invalid(text)),
@@ -55,6 +61,11 @@ pub(super) async fn run(
     from: &str,
 ) -> wasmtime::Result<Result<(), Failure>> {
     let keys = guest.call_keys(&mut *store, from).await?;
+    if let [only] = &keys[..]
+        && let Some(reason) = only.strip_prefix(FAILED)
+    {
+        return Ok(Err(refused(from, reason)));
+    }
     let before = match read(store.data_mut().scope(), keys).await {
         Ok(before) => before,
         Err(error) => return Ok(Err(failed("the state that is to be migrated cannot be read", error))),
@@ -67,7 +78,7 @@ pub(super) async fn run(
         Ok(after) => after,
         // Whatever it says, the caller is not at fault.
         Err(Failure::Invalid(text) | Failure::NotFound(text) | Failure::Failed(text)) => {
-            return Ok(Err(Failure::Failed(format!("the migration from {from:?} failed: {text}"))));
+            return Ok(Err(refused(from, &text)));
         }
     };
     let now = store.data_mut().scope().now();
@@ -76,6 +87,10 @@ pub(super) async fn run(
         Err(failure) => return Ok(Err(failure)),
     };
     Ok(stage(store.data_mut().scope(), changes))
+}
+
+fn refused(from: &str, reason: &str) -> Failure {
+    Failure::Failed(format!("the migration from {from:?} failed: {reason}"))
 }
 
 /// The existing ones of the keys.

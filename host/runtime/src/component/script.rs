@@ -25,7 +25,7 @@ use daca_base::memory::MemoryKind;
 use daca_base::shares::SharedRate;
 use daca_base::{Explained, Explanation};
 use daca_manifest::AgentType;
-use daca_model::TurnKind;
+use daca_model::{FileName, TurnKind};
 use daca_script::{ENGINE, Prepared, Problem, interfaces_of};
 
 /// The actor that evaluates a script to learn what it has.
@@ -46,6 +46,8 @@ pub struct ParsedScript {
     engine: Engine,
     /// The origin of the text in errors.
     name: String,
+    /// The name of its file in stacks.
+    file: Option<FileName>,
     text: Bytes,
     prepared: Prepared,
     linked: LinkedEngine,
@@ -53,10 +55,12 @@ pub struct ParsedScript {
 }
 
 impl ParsedScript {
-    /// Parses a script. `name` is the origin of the text in errors. Needs a tokio runtime.
+    /// Parses a script. `name` is the origin of the text in errors, and `file` the name of its file in stacks. Needs a
+    /// tokio runtime.
     pub async fn parse(
         engine: &Engine,
         name: &str,
+        file: Option<FileName>,
         text: Bytes,
         compiling: Compiling,
     ) -> Result<ParsedScript, LoadError> {
@@ -66,9 +70,10 @@ impl ParsedScript {
         let prepared = prepared.map_err(|Problem { line, column, message }| {
             LoadError::new(format!("{name}:{line}:{column}"), invalid_script(&message))
         })?;
-        let provisional = version(engine, &linked, &text, &prepared, Described::default()).map_err(named)?;
-        let (engine, name, provisional) = (engine.clone(), name.to_owned(), Arc::new(provisional));
-        Ok(ParsedScript { engine, name, text, prepared, linked, provisional })
+        let provisional = version(engine, &linked, &text, &prepared, file.clone(), Described::default());
+        let provisional = Arc::new(provisional.map_err(named)?);
+        let (engine, name) = (engine.clone(), name.to_owned());
+        Ok(ParsedScript { engine, name, file, text, prepared, linked, provisional })
     }
 
     /// The version to evaluate, in a turn of [`TurnKind::Describe`]. It cannot do anything else.
@@ -87,9 +92,9 @@ impl ParsedScript {
 
     /// The version, by the outcome of its evaluation.
     pub fn described(self, outcome: Outcome) -> Result<ComponentVersion, LoadError> {
-        let ParsedScript { engine, name, text, prepared, linked, .. } = self;
+        let ParsedScript { engine, name, file, text, prepared, linked, .. } = self;
         let version = read_description(outcome)
-            .and_then(|described| version(&engine, &linked, &text, &prepared, described));
+            .and_then(|described| version(&engine, &linked, &text, &prepared, file, described));
         version.map_err(|refusal| LoadError::new(name, refusal))
     }
 }
@@ -158,6 +163,7 @@ fn version(
     linked: &LinkedEngine,
     text: &Bytes,
     prepared: &Prepared,
+    file: Option<FileName>,
     described: Described,
 ) -> Result<ComponentVersion, Refusal> {
     let Described { methods, hooks, .. } = described;
@@ -173,7 +179,7 @@ fn version(
         prepared.imported.iter().flat_map(|name| interfaces_of(name)).copied().collect::<Vec<_>>();
     imports.sort_unstable();
     imports.dedup();
-    let source = Source::of(prepared);
+    let source = Source::of(prepared, file.as_ref());
     let mut kept = engine.memory.reservation(MemoryKind::Code, None);
     kept.grow(source.bytes());
     Ok(ComponentVersion {
@@ -191,7 +197,7 @@ fn version(
         image_bytes: linked.image_bytes,
         _code: kept,
         _image_files: None,
-        script: Some(Arc::new(Script { source, methods, engine: engine_digest().to_owned() })),
+        script: Some(Arc::new(Script { source, file, methods, engine: engine_digest().to_owned() })),
     })
 }
 

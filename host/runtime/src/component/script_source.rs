@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use daca_model::FileName;
 use daca_script::Prepared;
 use wasmtime::component::{ComponentType, Lower};
 
-/// The name of the script's file in stacks.
-const FILE: &str = "script";
+/// What stacks have in place of the file's name if nobody has given one.
+const UNNAMED: &str = "script";
 
 /// What the engine evaluates: the record of its import.
 #[derive(Debug, Clone, ComponentType, Lower)]
@@ -18,9 +19,9 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn of(prepared: &Prepared) -> Source {
+    pub(super) fn of(prepared: &Prepared, file: Option<&FileName>) -> Source {
         Source {
-            file: FILE.into(),
+            file: file.map_or(UNNAMED, FileName::as_str).into(),
             body: prepared.body.as_str().into(),
             lines: prepared.lines.as_slice().into(),
         }
@@ -36,6 +37,8 @@ impl Source {
 #[derive(Debug)]
 pub struct Script {
     pub(super) source: Source,
+    /// The name of its file, as stacks show it.
+    pub file: Option<FileName>,
     /// The methods that callers reach.
     pub methods: Vec<String>,
     /// The SHA-256 of the engine, in hexadecimal.

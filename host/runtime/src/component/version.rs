@@ -24,6 +24,7 @@ use daca_base::ErrorCode;
 use daca_base::digest::short;
 use daca_base::memory::{MemoryKind, Reservation};
 use daca_manifest::Permissions;
+use daca_model::FileName;
 
 /// A component that is ready to be instantiated, named by the SHA-256 of its file.
 pub struct ComponentVersion {
@@ -133,6 +134,11 @@ impl ComponentVersion {
     /// The SHA-256 of the component whose code it runs: its own, or the engine's for a script.
     pub fn code_digest(&self) -> &str {
         self.script.as_ref().map_or(&self.outline.digest, |script| &script.engine)
+    }
+
+    /// The name of a script's file, as its stacks show it.
+    pub fn file(&self) -> Option<&FileName> {
+        self.script.as_ref()?.file.as_ref()
     }
 
     /// Returns `true` if it exports `lifecycle`.

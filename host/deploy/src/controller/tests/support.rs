@@ -8,12 +8,14 @@ use daca_base::digest::digest;
 use daca_base::json::UnknownFields;
 use daca_fakes::FakeStore;
 use daca_manifest::CompileLimits;
+use daca_model::FileName;
 use daca_runtime::component::{Counters, TurnEnd};
 use tempfile::TempDir;
 use tokio_util::sync::DropGuard;
 
 use super::super::*;
 use crate::library::{Library, Stored};
+use crate::prepare::Candidate;
 use crate::record::{Origin, Source, VersionMetadata};
 
 pub(super) const AGENT_TYPE: &str = "Agent";
@@ -25,11 +27,12 @@ pub(super) const RECORD_KEY: &str = "daca-record-Agent";
 pub(super) struct FakeVersion {
     digest: String,
     has_migration: bool,
+    file: Option<FileName>,
 }
 
 impl FakeVersion {
-    fn new(name: &[u8]) -> Arc<FakeVersion> {
-        Arc::new(FakeVersion { digest: digest(name), has_migration: name.ends_with(b"+") })
+    fn new(name: &[u8], file: Option<FileName>) -> Arc<FakeVersion> {
+        Arc::new(FakeVersion { digest: digest(name), has_migration: name.ends_with(b"+"), file })
     }
 }
 
@@ -41,6 +44,10 @@ impl Version for FakeVersion {
     fn has_migration(&self) -> bool {
         self.has_migration
     }
+
+    fn shows(&self, file: Option<&FileName>) -> bool {
+        self.file.as_ref() == file
+    }
 }
 
 #[derive(Clone)]
@@ -49,8 +56,8 @@ pub(super) struct FakeRuntime;
 impl VersionRuntime for FakeRuntime {
     type Version = FakeVersion;
 
-    async fn load(&self, _: &str, stored: Stored) -> Result<Arc<FakeVersion>, Error> {
-        Ok(FakeVersion::new(&stored.wasm))
+    async fn load(&self, candidate: Candidate<'_>) -> Result<Arc<FakeVersion>, Error> {
+        Ok(FakeVersion::new(&candidate.stored.wasm, candidate.file))
     }
 
     async fn label_of(&self, version: &Arc<FakeVersion>) -> Result<Arc<str>, Error> {
@@ -111,6 +118,11 @@ impl Host {
             && self.handle.serving() == now.serving.version.digest
     }
 
+    /// The name of the file that stacks of the serving version show.
+    pub(super) fn file(&self) -> Option<FileName> {
+        self.active.now().serving.version.file.clone()
+    }
+
     /// Returns `true` if this version serves a share of the actors.
     pub(super) fn has_canary(&self, name: &str) -> bool {
         let canary = self.active.now().canary.clone();
@@ -152,14 +164,17 @@ pub(super) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) -> a
     result.map_err(|_| anyhow::anyhow!("it never happened: {what}"))
 }
 
+/// A deployment of the version of this name, whose file has it, too.
 pub(super) fn deployment(name: &str, share: u8, base: u64) -> ChangeRequest<FakeVersion> {
-    let version = FakeVersion::new(name.as_bytes());
+    let file = FileName::new(name).ok();
+    let version = FakeVersion::new(name.as_bytes(), file.clone());
     let change = Change::Deploy {
         version: version.digest.clone(),
         label: name.to_owned(),
         bytes: name.len() as u64,
         migrates: version.has_migration,
         share,
+        file,
     };
     let new = NewVersion { version, label: name.into(), stored: stored(name) };
     ChangeRequest { base: Some(base), new: Some(new), ..ChangeRequest::new(change, origin()) }
@@ -188,7 +203,7 @@ pub(in crate::controller) fn rules() -> DeployRules {
 }
 
 fn initial() -> InitialState<FakeVersion> {
-    let version = FakeVersion::new(b"v1");
+    let version = FakeVersion::new(b"v1", None);
     let digest = version.digest.clone();
     let metadata = VersionMetadata {
         label: "v1".into(),
@@ -198,6 +213,7 @@ fn initial() -> InitialState<FakeVersion> {
         initiated_by: "agent.wasm".into(),
         migrates: false,
         last_revision: 1,
+        file: None,
         unknown: UnknownFields::default(),
     };
     let record = Record::first(digest.clone(), metadata, None, &origin());
