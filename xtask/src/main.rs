@@ -58,7 +58,7 @@ enum Command {
     Chaos(chaos::Arguments),
     /// Try what every agent and every host must do: on the built host, or on any that runs
     Conformance(conformance::Arguments),
-    /// Check formats and lints, build everything, run every test, make the documentation
+    /// Check formats and lints, build everything, run the tests, make the documentation
     Test(test::Arguments),
     /// Measure the host beside what people would use instead
     Bench(bench::Arguments),

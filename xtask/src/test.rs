@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that must hold before a change is kept.
+//! `cargo xtask test`: all checks that a change must pass.
 //!
 //! Everything is compiled once. The compiler of the workspace's own packages is Clippy's ([`Cargo::linted`]), which lints what
 //! it makes; `cargo clippy` would check all dependencies a second time. The documentation is made where the doc tests run
