@@ -179,7 +179,7 @@ fn continue_with(mut record: Record) {
         Change::RollBack { force: true, text: String::new(), only: None },
         Change::Pin { actor: actor.clone(), version: version.clone() },
         Change::Unpin { actor },
-        Change::Deploy { version, label: String::from("1"), bytes: 1, migrates: true, share: 10 },
+        Change::Deploy { version, label: String::from("1"), bytes: 1, migrates: true, share: 10, file: None },
     ];
     for change in changes {
         record.apply(change, &origin).ok(); // it may be refused

@@ -7,6 +7,7 @@ use daca_model::backend::{EventOutcome, Registration};
 
 use super::*;
 use daca_base::clock::moved::Machine;
+use daca_base::json::Document;
 
 const START: u64 = 1_000_000_000_000;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -68,7 +69,7 @@ impl Inbound for Defective {
         Ok(())
     }
 
-    async fn event(&self, _: &str, _: &Bytes) -> EventOutcome {
+    async fn event(&self, _: &str, _: Document) -> EventOutcome {
         EventOutcome::Success
     }
 }
@@ -80,7 +81,7 @@ async fn a_firing_that_panics_is_tried_again() {
     let (store, _) = Store::open(folder.path(), HashMap::new(), clock.clone()).expect("a state file");
     let registration = Registration { due: Duration::ZERO, period: None, ttl: None, data: Bytes::new() };
     let wakeups = [(key("r"), Some(registration))].into();
-    let turn = TurnCommit { wakeups, ..TurnCommit::default() };
+    let turn = Arc::new(TurnCommit { wakeups, ..TurnCommit::default() });
     let changes = store.commit(&ActorAddress::unchecked("A", "a"), &turn).await.expect("it is kept");
     let schedule = Arc::new(Schedule::new(clock, &Weights::default()));
     schedule.apply(changes);

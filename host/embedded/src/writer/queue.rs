@@ -104,7 +104,6 @@ mod tests {
 
     use daca_base::shares::{SharedPool, Weights};
     use daca_model::ActorAddress;
-    use daca_model::backend::TurnCommit;
 
     use super::*;
     use crate::database::Quota;

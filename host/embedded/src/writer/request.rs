@@ -8,7 +8,6 @@ use tokio::sync::oneshot;
 use crate::transaction::{LastingParts, ScheduleChange};
 
 /// A request to the writer.
-#[expect(clippy::large_enum_variant, reason = "all but the last are commits")]
 pub(crate) enum Request {
     Commit(CommitRequest),
     /// Everything before it is on disk and the file is closed when the answer arrives.

@@ -310,7 +310,7 @@ impl EffectDelivery for FakeBackend {
     fn deliver_at_once(&self, effect: &Effect) -> bool {
         let is_at_once = matches!(&effect.request, EffectRequest::Publish { topic, .. } if topic == AT_ONCE);
         if is_at_once {
-            self.tried.lock().push(name(effect));
+            self.observed.tried.lock().push(name(effect));
         }
         is_at_once
     }
