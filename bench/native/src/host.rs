@@ -188,7 +188,7 @@ async fn load(engine: &Engine, agent: &Arc<AgentType>, file: &Path) -> anyhow::R
     if bytes.starts_with(b"\0asm") {
         return Ok(ComponentVersion::from_bytes(engine, &name, bytes.into(), Compiling::Starting).await?);
     }
-    let script = ParsedScript::parse(engine, &name, bytes.into(), Compiling::Starting).await?;
+    let script = ParsedScript::parse(engine, &name, None, bytes.into(), Compiling::Starting).await?;
     let outcome = script.evaluate(agent).await;
     Ok(script.described(outcome)?)
 }

@@ -95,7 +95,7 @@ impl Deployer {
                     _done_or_refused => at_start = false,
                 }
             };
-            task::step("file of a component", step).await;
+            task::step("file of a component", Box::pin(step)).await;
         }
     }
 

@@ -69,7 +69,7 @@ impl Inbound for Defective {
         Ok(())
     }
 
-    async fn event(&self, _: &str, _: Document) -> EventOutcome {
+    async fn event(&self, _: &str, _: &Document) -> EventOutcome {
         EventOutcome::Success
     }
 }

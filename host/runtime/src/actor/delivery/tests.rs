@@ -80,11 +80,18 @@ async fn claimed(deliveries: &Deliveries, id: &str) -> Option<LogClaim> {
     claim
 }
 
+/// Begins what a commit has led to, as a turn does when its caller has the answer.
+fn begin(lanes: Option<NewLanes>) {
+    if let Some(lanes) = lanes {
+        lanes.leave();
+    }
+}
+
 /// Takes over the effects of a committed turn.
 fn enqueue(deliveries: &Deliveries, id: &str, effects: Vec<Effect>) {
     let staged =
         deliveries.stage(&actor(id), effects, &[], &mut TurnCommit::default()).expect("it can be stored");
-    deliveries.committed(&actor(id), staged).map_or((), NewLanes::leave);
+    begin(deliveries.committed(&actor(id), staged));
 }
 
 /// Commits a turn with these events.
@@ -93,7 +100,7 @@ async fn turn(deliveries: &Deliveries, id: &str, events: &[&str]) {
     let effects = events.iter().map(|name| event(name)).collect();
     let staged = deliveries.stage(&actor, effects, &[], &mut commit).expect("it can be stored");
     deliveries.shared.backend.commit(&actor, &commit).await.expect("it is kept");
-    deliveries.committed(&actor, staged).map_or((), NewLanes::leave);
+    begin(deliveries.committed(&actor, staged));
 }
 
 /// Waits for longer than it takes to try what is due, and for less than any retry.
