@@ -147,7 +147,7 @@ mod tests {
         let text = String::from_utf8(lines.0.lock().clone()).expect("text");
         let spans: Vec<Value> = text
             .lines()
-            .map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON")["span"].clone())
+            .map(|line| crate::json::read::<Value>(line.as_bytes()).expect("a line is JSON")["span"].clone())
             .collect();
         let before = json!({"name": "turn", "kind": "K", "id": id, "number": -1});
         let after = json!({"name": "turn", "kind": "K", "id": id, "number": -1, "later": true});
