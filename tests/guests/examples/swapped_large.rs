@@ -24,8 +24,8 @@ swapped! {
     traps_in_activate: false,
     {
         /// Adds one to a byte of the data. Answers what it was before.
-        pub fn count(&mut self, At { at }: At) -> Result<u8, Failure> {
-            let byte = DATA.get(at).ok_or_else(|| Failure::invalid("there is no such byte"))?;
+        pub fn count(&mut self, place: At) -> Result<u8, Failure> {
+            let byte = DATA.get(place.at).ok_or_else(|| Failure::invalid("there is no such byte"))?;
             Ok(byte.fetch_add(1, Ordering::Relaxed))
         }
 
