@@ -1,6 +1,6 @@
 //! Generates the code that makes an `impl` block an agent: the traits of `daca_sdk::rt` and the matching exports.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, ItemImpl, Result};
@@ -118,7 +118,9 @@ fn effect_failed(Hook { function, output, .. }: &Hook) -> TokenStream {
 
 fn arm(Method { function, name, payload, output, cfgs }: &Method) -> TokenStream {
     let argument = payload.as_ref().map(|payload| {
-        quote_spanned! { payload.span() => , ::daca_sdk::rt::payload::<#payload>(#name, payload)? }
+        // Named where the attribute stands. The type may come from elsewhere, if a macro writes the agent.
+        let argument = Ident::new("payload", Span::call_site());
+        quote_spanned! { payload.span() => , ::daca_sdk::rt::payload::<#payload>(#name, #argument)? }
     });
     let call = quote! { __Agent::#function(self #argument) };
     let reply = quote_spanned! { *output => ::daca_sdk::rt::reply(#name, #call) };
