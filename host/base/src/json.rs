@@ -23,10 +23,10 @@ use std::fmt;
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::IgnoredAny;
 
 pub use meaning::meaning_of;
-use reader::Reader;
+pub use reader::{read, read_object};
 use scan::{Fields, Items, depth, end_of_string, is_deeper, is_space, skip_space, string};
 pub use unknown::UnknownFields;
 pub use writer::ObjectWriter;
@@ -191,29 +191,6 @@ impl fmt::Display for Document {
         }
         f.write_str(&String::from_utf8_lossy(&text[written..]))
     }
-}
-
-/// Parses a value of a known form. The type must not contain a `serde_json::Value`.
-pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
-    let text = text.strip_prefix(UTF8_MARK).unwrap_or(text);
-    check(text)?;
-    T::deserialize(&mut Reader::of(text)).map_err(|error| Error::Form(error.to_string()))
-}
-
-/// The same for an object that somebody has sent: the error names the field. serde also takes a list for a struct, with
-/// the fields in their order, which no caller is told of.
-pub fn read_object<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
-    let text = text.strip_prefix(UTF8_MARK).unwrap_or(text);
-    check(text)?;
-    if text.get(skip_space(text, 0)) != Some(&b'{') {
-        return Err(Error::NotObject);
-    }
-    serde_path_to_error::deserialize(&mut Reader::of(text)).map_err(|error| {
-        // A field that is missing has no place in the text; the parser's message names it.
-        let is_of_a_field = error.path().iter().next().is_some();
-        let field = if is_of_a_field { format!("the field {}: ", error.path()) } else { String::new() };
-        Error::Form(format!("{field}{}", error.inner()))
-    })
 }
 
 /// An object of the host's own, which already has fields, with one more.

@@ -22,11 +22,12 @@ use daca_base::digest::short;
 use daca_base::json::UnknownFields;
 use daca_model::FileName;
 use daca_model::admin::Word;
-use format::MAX_REVISIONS;
 pub(super) use format::{ReadError, read, read_local};
 
 /// The newest format that this host knows, and the one that it writes.
 pub(crate) const FORMAT: u32 = 1;
+/// The maximum number of changes of a record: a change each second for millions of years.
+const MAX_REVISIONS: u64 = 1 << 48;
 /// The maximum length of the history.
 const MAX_HISTORY: usize = 50;
 /// The maximum number of pinned actors of a type: each turn looks among them.

@@ -4,23 +4,45 @@
 
 use std::borrow::Cow;
 
-use serde::de::value::{BorrowedStrDeserializer, Error, MapAccessDeserializer, StringDeserializer};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::value::{
+    BorrowedStrDeserializer, Error as FormError, MapAccessDeserializer, StringDeserializer,
+};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::scan::{end_of_string, end_of_value, skip_space, string};
+use super::{Error, UTF8_MARK, check};
+
+/// Parses a value of a known form. The type must not contain a `serde_json::Value`.
+pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
+    let text = text.strip_prefix(UTF8_MARK).unwrap_or(text);
+    check(text)?;
+    T::deserialize(&mut Reader { text, at: 0 }).map_err(|error| Error::Form(error.to_string()))
+}
+
+/// The same for an object that somebody has sent: the error names the field. serde also takes a list for a struct, with
+/// the fields in their order, which no caller is told of.
+pub fn read_object<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
+    let text = text.strip_prefix(UTF8_MARK).unwrap_or(text);
+    check(text)?;
+    if text.get(skip_space(text, 0)) != Some(&b'{') {
+        return Err(Error::NotObject);
+    }
+    serde_path_to_error::deserialize(&mut Reader { text, at: 0 }).map_err(|error| {
+        // A field that is missing has no place in the text; the parser's message names it.
+        let is_of_a_field = error.path().iter().next().is_some();
+        let field = if is_of_a_field { format!("the field {}: ", error.path()) } else { String::new() };
+        Error::Form(format!("{field}{}", error.inner()))
+    })
+}
 
 /// A place in a checked text. It recurses with the depth of the text, which is bounded.
-pub(super) struct Reader<'de> {
+struct Reader<'de> {
     text: &'de [u8],
     at: usize,
 }
 
 impl<'de> Reader<'de> {
-    pub(super) fn of(text: &'de [u8]) -> Reader<'de> {
-        Reader { text, at: 0 }
-    }
-
     /// The first byte of the next token. A checked text has one wherever it is asked for.
     fn peek(&mut self) -> u8 {
         self.at = skip_space(self.text, self.at);
@@ -33,13 +55,13 @@ impl<'de> Reader<'de> {
         token
     }
 
-    fn string(&mut self) -> Result<Cow<'de, str>, Error> {
+    fn string(&mut self) -> Result<Cow<'de, str>, FormError> {
         let token = self.take_to(end_of_string(self.text, self.at));
-        string(token).ok_or_else(|| Error::custom("a text has half of a surrogate pair"))
+        string(token).ok_or_else(|| FormError::custom("a text has half of a surrogate pair"))
     }
 
     /// A number, or one of the three words.
-    fn plain<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+    fn plain<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, FormError> {
         let token = self.take_to(end_of_value(self.text, self.at));
         let text = match token {
             b"null" => return visitor.visit_unit(),
@@ -54,25 +76,25 @@ impl<'de> Reader<'de> {
             return visitor.visit_i64(number);
         }
         let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
-        visitor.visit_f64(number.ok_or_else(|| Error::custom("a number is too large"))?)
+        visitor.visit_f64(number.ok_or_else(|| FormError::custom("a number is too large"))?)
     }
 
     /// Ends a list or an object of which the form has taken what it wants.
-    fn end<T>(&mut self, value: T) -> Result<T, Error> {
+    fn end<T>(&mut self, value: T) -> Result<T, FormError> {
         match self.peek() {
             b']' | b'}' => {
                 self.at += 1;
                 Ok(value)
             }
-            _ => Err(Error::custom("there are more items than expected")),
+            _ => Err(FormError::custom("there are more items than expected")),
         }
     }
 }
 
 impl<'de> Deserializer<'de> for &mut Reader<'de> {
-    type Error = Error;
+    type FormError = FormError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FormError> {
         match self.peek() {
             b'{' => {
                 let value = visitor.visit_map(Members::of(self))?;
@@ -90,7 +112,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FormError> {
         if self.peek() != b'n' {
             return visitor.visit_some(self);
         }
@@ -102,7 +124,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         self,
         _name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, FormError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -112,7 +134,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         _name: &'static str,
         _variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, FormError> {
         match self.peek() {
             b'{' => {
                 let value = visitor.visit_enum(MapAccessDeserializer::new(Members::of(self)))?;
@@ -127,7 +149,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         }
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FormError> {
         self.peek();
         self.at = end_of_value(self.text, self.at);
         visitor.visit_unit()
@@ -158,9 +180,9 @@ impl<'r, 'de> Members<'r, 'de> {
 }
 
 impl<'de> SeqAccess<'de> for Members<'_, 'de> {
-    type Error = Error;
+    type FormError = FormError;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, FormError> {
         if !self.has_next() {
             return Ok(None);
         }
@@ -169,9 +191,9 @@ impl<'de> SeqAccess<'de> for Members<'_, 'de> {
 }
 
 impl<'de> MapAccess<'de> for Members<'_, 'de> {
-    type Error = Error;
+    type FormError = FormError;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, FormError> {
         if !self.has_next() {
             return Ok(None);
         }
@@ -182,7 +204,7 @@ impl<'de> MapAccess<'de> for Members<'_, 'de> {
         key.map(Some)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, FormError> {
         // Past the colon.
         self.0.peek();
         self.0.at += 1;

@@ -6,10 +6,7 @@
 
 use serde::Deserialize;
 
-use super::{FORMAT, LocalRecord, Record, first_format};
-
-/// The maximum number of changes of a record: a change each second for millions of years.
-pub(super) const MAX_REVISIONS: u64 = 1 << 48;
+use super::{FORMAT, LocalRecord, MAX_REVISIONS, Record, first_format};
 
 /// Why a stored record cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
