@@ -92,7 +92,7 @@ impl<'de> Reader<'de> {
 }
 
 impl<'de> Deserializer<'de> for &mut Reader<'de> {
-    type FormError = FormError;
+    type Error = FormError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FormError> {
         match self.peek() {
@@ -180,7 +180,7 @@ impl<'r, 'de> Members<'r, 'de> {
 }
 
 impl<'de> SeqAccess<'de> for Members<'_, 'de> {
-    type FormError = FormError;
+    type Error = FormError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, FormError> {
         if !self.has_next() {
@@ -191,7 +191,7 @@ impl<'de> SeqAccess<'de> for Members<'_, 'de> {
 }
 
 impl<'de> MapAccess<'de> for Members<'_, 'de> {
-    type FormError = FormError;
+    type Error = FormError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, FormError> {
         if !self.has_next() {
