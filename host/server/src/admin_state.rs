@@ -10,7 +10,7 @@ use daca_routing::CallRouter;
 use daca_runtime::actor::Actors;
 use tokio_util::sync::CancellationToken;
 
-use super::{AdminToken, HostSeal};
+use super::{AdminToken, HostSeal, Requests};
 
 /// The maximum number of activations, effects or log lines in one answer, unless `?limit=` overrides it.
 pub(super) const DEFAULT_LIMIT: usize = 1_000;
@@ -28,6 +28,8 @@ pub struct AdminState {
     pub deployer: Deployer,
     /// The outcomes of effects.
     pub outbox: Arc<Outbox>,
+    /// Counts the requests of each agent type at the application's port.
+    pub requests: Requests,
     /// The phase of the host.
     pub lifecycle: Lifecycle,
     /// The backend's name.

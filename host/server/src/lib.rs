@@ -9,7 +9,8 @@
 //! events; both publish [`dead_letters`]. [`server`] accepts connections and shuts down. [`connections`] limits their
 //! number, and [`connection`] is one of them; [`head`], [`head_filter`], [`framing`] and [`socket`] limit the heads of
 //! requests, and [`body`] and [`budget`] their bodies. [`host_seal`] proves to another host that a call is of a host.
-//! [`encoding`] refuses compressed bodies, and [`upload`] reads components. [`rate`] counts the callers of a route.
+//! [`encoding`] refuses compressed bodies, and [`upload`] reads components. [`rate`] counts the callers of a route, and
+//! [`requests`] the requests of a type.
 //! [`lingering`] lets clients see why a body was refused, and [`unreadable`] why a request was.
 
 mod admin;
@@ -40,6 +41,7 @@ mod metrics;
 mod openapi;
 mod query;
 mod rate;
+mod requests;
 mod seldom;
 mod server;
 mod socket;
@@ -55,6 +57,7 @@ pub use admin_state::AdminState;
 pub use answer::call_status;
 pub use app::{AppOptions, SidecarSide, router as app_router};
 pub use host_seal::HostSeal;
+pub use requests::Requests;
 pub use server::{Server, ServerOptions, listen};
 pub use subscriptions::Subscriptions;
 pub use token::{AdminToken, AppToken};
