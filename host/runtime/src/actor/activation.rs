@@ -42,7 +42,7 @@ impl Activation {
         {
             drop(inner);
             let nested = self.clone().run_nested(services.clone(), job, place);
-            services.guests.spawn(&self.address.agent_type, Box::pin(nested));
+            services.guests.spawn(&self.address.agent_type, self.used.clone(), Box::pin(nested));
             return Offer::Taken;
         }
         let limit = self.agent.agent.limits.queue;
@@ -124,7 +124,7 @@ impl Activation {
         drop(inner);
         // A task moves its future several times, and this one is large.
         let run = Box::pin(self.clone().run(services.clone(), warm));
-        services.guests.spawn(&self.address.agent_type, run);
+        services.guests.spawn(&self.address.agent_type, self.used.clone(), run);
     }
 
     /// Processes the queue until it is empty. Turns of this actor run only here.

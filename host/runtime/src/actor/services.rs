@@ -15,6 +15,7 @@ use super::delivery::Deliveries;
 use super::idle_list::IdleList;
 use super::late_effects::LateEffects;
 use super::live::LiveInstances;
+use super::looks::Looks;
 use super::recent_calls::RecentCalls;
 use super::record::Activation;
 use super::untold::Untold;
@@ -68,6 +69,8 @@ pub(super) struct Services {
     pub(super) log_rate: SharedRate,
     pub(super) recent_calls: Arc<RecentCalls>,
     pub(super) untold: Untold,
+    /// When somebody looked at all actors.
+    pub(super) looks: Looks,
     /// The idle activations of each agent type.
     idle: BTreeMap<Arc<str>, IdleList>,
     active: Mutex<HashMap<ActorAddress, Arc<Activation>>>,
@@ -94,6 +97,7 @@ impl Services {
             log_rate: SharedRate::new("bytes of the log a second", options.max_log_rate, weights),
             recent_calls: Arc::default(),
             untold: Untold::default(),
+            looks: Looks::default(),
             idle: weights.iter().map(|(name, _)| (name.clone(), IdleList::default())).collect(),
             active: Mutex::default(),
         }

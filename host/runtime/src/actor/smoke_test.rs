@@ -9,6 +9,7 @@ use tracing::Instrument as _;
 
 use super::turn::EVICTIONS;
 use super::{ActorAddress, Actors, CallContext};
+use crate::actor_use::ActorUse;
 use crate::component::{ComponentVersion, Instance, Outcome, description_scope};
 use crate::contract::daca::agent::types::Failure;
 use crate::imports::{NullBackend, ScopeOptions, TurnScope};
@@ -153,6 +154,7 @@ impl Actors {
             cache: crate::imports::StateCache::default(),
             nested_commits: Arc::default(),
             log_rate: Some(services.log_rate.clone()),
+            used: ActorUse::default(),
         };
         TurnScope::new(options, None, false)
     }

@@ -40,7 +40,7 @@ impl InstanceState {
         InstanceState {
             wasi: imports::wasi_context(&log, scope.clock()),
             resources,
-            memory: MemoryLimiter::new(scope.limits().memory.as_u64(), reserved),
+            memory: MemoryLimiter::new(scope.limits().memory.as_u64(), reserved, scope.used().clone()),
             running_time: Arc::new(RunningTime::new()),
             log,
             script,

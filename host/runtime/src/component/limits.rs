@@ -5,6 +5,8 @@ use std::time::Duration;
 use daca_base::memory::{MemoryKind, Reservation};
 use wasmtime::ResourceLimiterAsync;
 
+use crate::actor_use::{ActorUse, InstanceMemory};
+
 /// The maximum number of elements of a table; the pool's slots are made for it.
 pub(super) const TABLE_ELEMENTS: usize = 20_000;
 /// The bytes of an element of a table.
@@ -26,6 +28,8 @@ pub(super) struct MemoryLimiter {
     refused: bool,
     /// The part of the host's budget.
     reserved: Reservation,
+    /// The same among the memory of its actor.
+    of_actor: InstanceMemory,
     /// What of the next growth is not reserved.
     untouched: usize,
     /// A growth waits for the host's memory, or has waited in vain.
@@ -33,12 +37,13 @@ pub(super) struct MemoryLimiter {
 }
 
 impl MemoryLimiter {
-    pub(super) fn new(limit: u64, reserved: Reservation) -> MemoryLimiter {
+    pub(super) fn new(limit: u64, reserved: Reservation, used: ActorUse) -> MemoryLimiter {
         MemoryLimiter {
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             used: 0,
             refused: false,
             reserved,
+            of_actor: InstanceMemory::new(used),
             untouched: UNTOUCHED,
             is_starved: false,
         }
@@ -92,6 +97,7 @@ impl MemoryLimiter {
             .await
             .map_err(|error| wasmtime::Error::msg(error.to_string()))?;
         self.is_starved = false;
+        self.of_actor.grow(bytes);
         Ok(())
     }
 
@@ -151,8 +157,8 @@ mod tests {
     const MIB: usize = 1024 * 1024;
 
     fn limiter(budget: &MemoryBudget) -> MemoryLimiter {
-        let mut limiter =
-            MemoryLimiter::new(4 * MIB as u64, budget.reservation(MemoryKind::Instances, Some("A")));
+        let reserved = budget.reservation(MemoryKind::Instances, Some("A"));
+        let mut limiter = MemoryLimiter::new(4 * MIB as u64, reserved, ActorUse::default());
         limiter.instance_begun();
         limiter
     }

@@ -19,6 +19,7 @@ use super::{
     ActivationCost, Compiling, ComponentVersion, Engine, Instance, InstancePlace, Outcome, Outline,
     PrecompileError, precompiled,
 };
+use crate::actor_use::ActorUse;
 use crate::imports::{NullBackend, ScopeOptions, StateCache, TurnScope, WakeupHandlers};
 use daca_base::digest::digest;
 use daca_base::memory::MemoryKind;
@@ -199,6 +200,7 @@ pub(crate) fn scope(agent: &Arc<AgentType>, log_rate: Option<SharedRate>) -> Tur
         cache: StateCache::default(),
         nested_commits: Arc::default(),
         log_rate,
+        used: ActorUse::default(),
     };
     TurnScope::new(options, None, false)
 }

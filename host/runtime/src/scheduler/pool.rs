@@ -23,6 +23,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 
 use super::fair_queue::{FairQueue, Share, Use};
+use crate::actor_use::ActorUse;
 use crate::thread_clock::Stretch;
 
 /// The slice after which a turn may be interrupted for another type. Most turns end or wait before, and to interrupt
@@ -84,6 +85,8 @@ struct Polled {
 struct Turn {
     pool: Arc<Pool>,
     share: Share,
+    /// What its actor has used.
+    used: ActorUse,
     state: AtomicU8,
     /// It wanted to go on when it was last polled.
     goes_on: AtomicBool,
@@ -119,11 +122,11 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Adds a turn.
-    pub(super) fn spawn(self: &Arc<Pool>, share: Share, work: Work) {
+    /// Adds a turn of the actor whose use this is.
+    pub(super) fn spawn(self: &Arc<Pool>, share: Share, used: ActorUse, work: Work) {
         let (state, goes_on) = (AtomicU8::new(QUEUED), AtomicBool::new(false));
         let work = Mutex::new(Some(work));
-        self.push(share, Arc::new(Turn { pool: self.clone(), share, state, goes_on, work }));
+        self.push(share, Arc::new(Turn { pool: self.clone(), share, used, state, goes_on, work }));
     }
 
     /// Runs no more turns. Those that run end with their slice.
@@ -165,8 +168,10 @@ impl Pool {
         let mut polled = None;
         while let Some((share, turn)) = self.next(number, polled.take()) {
             let stretch = Stretch::begin();
-            let again = turn.poll().then_some(turn);
-            polled = Some(Polled { share, nanos: stretch.ran(), again });
+            let goes_on = turn.poll();
+            let nanos = stretch.ran();
+            turn.used.ran(nanos);
+            polled = Some(Polled { share, nanos, again: goes_on.then_some(turn) });
         }
     }
 

@@ -145,6 +145,7 @@ impl Turn<'_> {
             cache: std::mem::take(&mut warm.cache),
             nested_commits: self.activation.nested_commits.clone(),
             log_rate: Some(self.services.log_rate.clone()),
+            used: self.activation.used.clone(),
         };
         TurnScope::new(options, handled, ends_timers)
     }
