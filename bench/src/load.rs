@@ -149,7 +149,8 @@ impl Outcome {
         self.samples.sort_by_key(|sample| sample.latency);
     }
 
-    fn fail(&mut self, error: &anyhow::Error) {
+    /// Notes a failure.
+    pub(crate) fn fail(&mut self, error: &anyhow::Error) {
         self.failed += 1;
         self.first_failure.get_or_insert_with(|| format!("{error:#}"));
     }

@@ -96,14 +96,22 @@ impl Server {
 
     /// What the host's admin API says at a path.
     pub(crate) async fn ask(&self, path: &str) -> anyhow::Result<serde_json::Value> {
+        Ok(self.get(path).await?.json().await?)
+    }
+
+    /// The same where it is no JSON document.
+    pub(crate) async fn ask_text(&self, path: &str) -> anyhow::Result<String> {
+        Ok(self.get(path).await?.text().await?)
+    }
+
+    async fn get(&self, path: &str) -> anyhow::Result<reqwest::Response> {
         let answer = client()?.get(format!("http://{}{path}", self.admin)).send().await?;
-        Ok(answer.error_for_status()?.json().await?)
+        Ok(answer.error_for_status()?)
     }
 
     /// What the host counts, as it tells Prometheus.
     pub(crate) async fn metrics(&self) -> anyhow::Result<String> {
-        let answer = client()?.get(format!("http://{}/metrics", self.admin)).send().await?;
-        Ok(answer.error_for_status()?.text().await?)
+        self.ask_text("/metrics").await
     }
 
     /// Deploys a version of the ChatAgent. It serves when this returns.

@@ -9,7 +9,7 @@ use daca_manifest::Manifest;
 use daca_model::Lifecycle;
 use daca_routing::CallRouter;
 use daca_runtime::actor::Actors;
-use daca_server::{AppOptions, AppRouter, Subscriptions, app_router};
+use daca_server::{AppOptions, AppRouter, Requests, Subscriptions, app_router};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -45,6 +45,7 @@ pub(crate) fn router(manifest: &Manifest, served: Served) -> AppRouter {
         router: calls,
         deployer,
         lifecycle,
+        requests: Requests::default(),
         max_body: usize::try_from(manifest.host.max_body.as_u64()).unwrap_or(usize::MAX),
         sidecar: None,
     })

@@ -270,6 +270,8 @@ async fn the_admin_port_refuses_in_the_same_form() -> anyhow::Result<()> {
         ("GET", "/effects?after=X/%ff", 400, "query-invalid", "\"after\""),
         ("GET", "/activations?limit=1&limit=1", 400, "query-invalid", "\"limit\""),
         ("GET", "/health?verbose=true", 400, "query-invalid", "\"verbose\""),
+        ("GET", "/top?by=name", 400, "query-invalid", "log-bytes"),
+        ("GET", "/top?type=Nobody", 404, "agent-type-unknown", "Nobody"),
         ("POST", "/actors/ChatAgent/user1/method/ProcessMessage?id=b", 400, "query-invalid", "\"id\""),
     ] {
         assert_refused(path, &send(method, path)?, status, code, word);

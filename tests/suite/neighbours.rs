@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use daca_tests::{Answer, Host, exerciser, manifest_of, metrics};
+use daca_tests::{Answer, Host, eventually, exerciser, manifest_of, metrics};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -77,5 +77,41 @@ async fn many_turns_of_a_light_type_get_less_time_than_a_few_of_a_heavy_one() ->
     assert!(light < heavy, "{light} and {heavy} processor seconds");
     assert!(light > 0.0 && many.iter().all(|call| !call.is_finished()), "{light} processor seconds");
     many.iter().for_each(JoinHandle::abort);
+    Ok(())
+}
+
+/// The first of the actors that use most.
+async fn first_actor(host: &Host, query: &str) -> anyhow::Result<Value> {
+    Ok(host.get_admin(&format!("/top?{query}")).await?.body["actors"][0].clone())
+}
+
+#[tokio::test]
+async fn the_actor_that_uses_most_is_the_first_of_all_actors() -> anyhow::Result<()> {
+    let host = Arc::new(Host::start(&(loops("Loops", "45s", "") + &exerciser(""))).await?);
+    for number in 0..20 {
+        host.call(&format!("Exerciser/{}", number % 5), "Echo", &json!(number)).await?;
+    }
+    let spins = begin(&host, "Loops", 1);
+    host.until_busy("Loops/0", 0).await?;
+    let waits = host.begin("Loops/0", "Fine", &Value::Null);
+    host.until_busy("Loops/0", 1).await?;
+    eventually("it has used most", async || {
+        let first = first_actor(&host, "").await?;
+        // It has an instance, although that is with the turn.
+        let uses = [&first["lately"]["processor_ms"], &first["memory"]];
+        Ok((&first["agent_type"], &first["actor_id"]) == (&json!("Loops"), &json!("0"))
+            && uses.iter().all(|used| used.as_u64() > Some(0)))
+    })
+    .await?;
+    let queued = first_actor(&host, "by=queued").await?;
+    assert_eq!((&queued["actor_id"], &queued["queued"]), (&json!("0"), &json!(1)), "{queued}");
+    let line = json!({"level": "info", "message": "x".repeat(5_000)});
+    host.call("Exerciser/logs", "Log", &line).await?;
+    let logs = first_actor(&host, "type=Exerciser&by=log-bytes").await?;
+    assert_eq!(logs["actor_id"], "logs", "{logs}");
+    assert!(logs["total"]["log_bytes"].as_u64() > Some(5_000), "{logs}");
+    for call in spins.iter().chain([&waits]) {
+        call.abort();
+    }
     Ok(())
 }

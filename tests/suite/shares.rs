@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use daca_tests::{Ended, Host, eventually, exerciser, manifest_of, run_in};
+use daca_tests::{Ended, Host, eventually, exerciser, manifest_of, metrics, run_in, until_released};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -56,6 +56,36 @@ async fn top_shows_one_page_if_nobody_sits_at_a_terminal() -> anyhow::Result<()>
     let first = stdout.lines().map(|line| line.split_whitespace().next().unwrap_or_default());
     assert_eq!(first.collect::<Vec<_>>(), ["TYPE", "Hog", "Neighbour", "", "ACTOR", "Hog/a"], "{stdout}");
     Ok(())
+}
+
+#[tokio::test]
+async fn the_requests_of_each_type_count_until_they_are_answered() -> anyhow::Result<()> {
+    let route = r#"
+[[routes]]
+method = "POST"
+path = "/wait/{id}"
+agent = "Exerciser"
+call = "WaitFor"
+actor-id = { path = "id" }
+"#;
+    let types = manifest_of("Other", "plain", "") + &exerciser("limits = { turn-time = \"5m\" }");
+    let host = Arc::new(Host::start(&(types + route)).await?);
+    let in_flight = async |agent_type: &str| {
+        let page = host.get_admin("/metrics").await?.body;
+        let is_of_type = |line: &str| line.contains(&format!("{{agent_type=\"{agent_type}\"}}"));
+        let names = ["daca_agent_requests_in_flight"];
+        anyhow::Ok(metrics::sum(page.as_str().unwrap_or_default(), &names, is_of_type))
+    };
+    let waits = {
+        let host = host.clone();
+        tokio::spawn(async move { host.post("/wait/a", &until_released("Exerciser/a")).await })
+    };
+    eventually("the request is counted", async || Ok(in_flight("Exerciser").await? == 1.0)).await?;
+    assert_eq!(in_flight("Other").await?, 0.0);
+    host.release("Exerciser/a").await?;
+    let answer = waits.await??;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    eventually("no request is left", async || Ok(in_flight("Exerciser").await? == 0.0)).await
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use daca_manifest::{AgentType, Manifest};
 use daca_model::TurnKind;
 use daca_model::backend::{Outbox, TurnCommit};
 use daca_model::{ActorAddress, CallContext, LifecycleWriter};
+use daca_runtime::ActorUse;
 use daca_runtime::actor::{
     Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices, RetryPolicy,
 };
@@ -118,6 +119,7 @@ impl Parts {
             known: KnownState { cache: std::mem::take(&mut actor.cache), ..KnownState::default() },
             migrate_from: None,
             log_rate: None,
+            used: ActorUse::default(),
         }
     }
 

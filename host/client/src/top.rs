@@ -1,4 +1,4 @@
-//! `daca top`: what the agent types use, and the busiest actors, again and again.
+//! `daca top`: what the agent types use, and the actors that use most, again and again.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Form;
 use super::admin::{self, Admin, Error};
 use super::table::{Column, TextTable};
-use daca_model::admin::{ActivationInfo, Top, TopType};
+use daca_model::admin::{Top, TopActor, TopOrder, TopType};
 
 /// The time between two looks. Rates are those of it.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -22,6 +22,10 @@ pub struct TopRequest {
     pub once: bool,
     /// The number of actors.
     pub actors: usize,
+    /// Only actors of this agent type.
+    pub agent_type: Option<String>,
+    /// What they are ordered by.
+    pub by: TopOrder,
 }
 
 /// Writes pages until nobody reads them any more: one, unless the output is a terminal. JSON is the host's own, once.
@@ -31,12 +35,15 @@ pub async fn top(
     form: Form,
     output: &mut (impl Write + IsTerminal),
 ) -> Result<(), Error> {
-    let path = admin::path(&["top"], &[("actors", Some(&*request.actors.to_string()))]);
+    let TopRequest { once, actors, agent_type, by } = request;
+    let actors = actors.to_string();
+    let query = [("actors", Some(&*actors)), ("type", agent_type.as_deref()), ("by", Some(by.as_str()))];
+    let path = admin::path(&["top"], &query);
     let mut text = admin.get(&path).await?;
     if form == Form::Json {
         return written(output, &format!("{text}\n")).map(drop);
     }
-    let goes_on = !request.once && output.is_terminal();
+    let goes_on = !once && output.is_terminal();
     loop {
         let before = admin::read::<Top>(&text)?;
         tokio::time::sleep(INTERVAL).await;
@@ -59,7 +66,29 @@ fn written(output: &mut impl Write, text: &str) -> Result<bool, Error> {
 
 fn page(before: &Top, now: &Top) -> String {
     let types = types(before, now);
-    format!("{types}\n\n{}\n", actors(&now.actors))
+    format!("{types}\n\n{}\n", actors(now))
+}
+
+/// The time in which something was used.
+#[derive(Clone, Copy)]
+struct Interval {
+    milliseconds: u64,
+}
+
+impl Interval {
+    fn between(before: u64, now: u64) -> Interval {
+        Interval { milliseconds: now.saturating_sub(before).max(1) }
+    }
+
+    /// So many as a number a second.
+    fn a_second(self, number: u64) -> u64 {
+        number.saturating_mul(1_000) / self.milliseconds
+    }
+
+    /// Milliseconds of a processor as a part of one.
+    fn processor(self, used: u64) -> String {
+        format!("{} %", used.saturating_mul(100) / self.milliseconds)
+    }
 }
 
 fn types(before: &Top, now: &Top) -> String {
@@ -77,19 +106,16 @@ fn types(before: &Top, now: &Top) -> String {
         Column::Text("HELD BACK"),
     ]);
     let earlier = before.types.iter().map(|of| (&*of.agent_type, of)).collect::<HashMap<_, _>>();
-    let milliseconds = now.clock_ms.saturating_sub(before.clock_ms).max(1);
-    let a_second = |now: u64, before: u64| {
-        // Of a host that has started again there is no difference.
-        now.saturating_sub(before).saturating_mul(1_000) / milliseconds
-    };
+    let interval = Interval::between(before.clock_ms, now.clock_ms);
+    // Of a host that has started again there is no difference.
+    let a_second = |now: u64, before: u64| interval.a_second(now.saturating_sub(before));
     let mut types =
         now.types.iter().map(|of| (of, earlier.get(&*of.agent_type).copied())).collect::<Vec<_>>();
     types.sort_by_key(|(of, before)| std::cmp::Reverse(busy(of, *before)));
     for (of, before) in types {
         let before = before.unwrap_or(of);
-        let processor = of.processor_ms.zip(before.processor_ms).map(|(now, before)| {
-            format!("{} %", now.saturating_sub(before).saturating_mul(100) / milliseconds)
-        });
+        let processor = of.processor_ms.zip(before.processor_ms);
+        let processor = processor.map(|(now, before)| interval.processor(now.saturating_sub(before)));
         table.row([
             of.agent_type.clone(),
             of.weight.to_string(),
@@ -114,27 +140,37 @@ fn busy(of: &TopType, before: Option<&TopType>) -> (u64, u64) {
     (used, of.turns.saturating_sub(before.map_or(0, |before| before.turns)))
 }
 
-fn actors(actors: &[ActivationInfo]) -> String {
+fn actors(top: &Top) -> String {
     let mut table = TextTable::new([
         Column::Text("ACTOR"),
         Column::Text("STATE"),
+        Column::Number("PROCESSOR"),
+        Column::Number("MEMORY"),
+        Column::Number("TURNS/S"),
         Column::Number("QUEUED"),
-        Column::Number("TURNS"),
+        Column::Number("LOG/S"),
     ]);
-    for actor in actors {
-        let state = match (actor.running, actor.instance) {
-            (true, _) => "running",
-            (false, true) => "idle",
-            (false, false) => "idle, no instance",
-        };
+    let interval = Interval::between(top.since_ms, top.clock_ms);
+    for actor in &top.actors {
         table.row([
             format!("{}/{}", actor.agent_type, actor.actor_id),
-            state.to_owned(),
+            state(actor).to_owned(),
+            interval.processor(actor.lately.processor_ms),
+            size(actor.memory),
+            interval.a_second(actor.lately.turns).to_string(),
             actor.queued.to_string(),
-            actor.turns.to_string(),
+            size(interval.a_second(actor.lately.log_bytes)),
         ]);
     }
     table.to_string()
+}
+
+fn state(actor: &TopActor) -> &'static str {
+    match (actor.running, actor.instance) {
+        (true, _) => "running",
+        (false, true) => "idle",
+        (false, false) => "idle, no instance",
+    }
 }
 
 /// Bytes for people.
@@ -163,8 +199,9 @@ mod tests {
                   "storage": 2048, "held_back": []}},
                 {{"agent_type": "Hog", "weight": 3, "processor_ms": {turns}, "turns": {turns}, "active": 2, "queued": 7,
                   "instances": 2, "log_bytes": {turns}000, "held_back": [{held_back}]}}],
-              "actors": [{{"agent_type": "Hog", "actor_id": "\u001b[2J", "running": true, "queued": 7, "instance": true,
-                "turns": 9}}],
+              "since_ms": 1000, "actors": [{{"agent_type": "Hog", "actor_id": "\u001b[2J", "running": true, "queued": 7,
+                "instance": true, "memory": 3145728, "lately": {{"processor_ms": 500, "turns": 6, "log_bytes": 4096}},
+                "total": {{"processor_ms": 900, "turns": 9, "log_bytes": 9000}}}}],
               "pools": [], "new": 1}}"#
         ))
     }
@@ -179,7 +216,10 @@ TYPE  WEIGHT  PROCESSOR  MEMORY  TURNS/S  ACTIVE  QUEUED  INSTANCES      LOG/S  
 Hog        3       50 %       –      500       2       7          2  488.2 KiB        –  turns in flight
 A          1          –       –        0       1       0          1        0 B  2.0 KiB";
         assert_eq!(types(&before, &now), expected);
-        assert!(actors(&now.actors).contains("Hog/\\u{1b}[2J"), "{}", actors(&now.actors));
+        let expected = "\
+ACTOR           STATE    PROCESSOR   MEMORY  TURNS/S  QUEUED    LOG/S
+Hog/\\u{1b}[2J  running       25 %  3.0 MiB        3       7  2.0 KiB";
+        assert_eq!(actors(&now), expected);
         Ok(())
     }
 

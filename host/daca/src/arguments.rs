@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use daca_base::address;
 use daca_base::telemetry::LogFormat;
 use daca_client::Form;
+use daca_model::admin::TopOrder;
 
 /// Runs Dapr virtual actors whose logic is a WebAssembly component.
 #[derive(Parser)]
@@ -73,14 +74,19 @@ pub(crate) enum Command {
         #[command(flatten)]
         admin: AdminArguments,
     },
-    /// Show what the agent types use and who is busiest, again and again until Ctrl-C
+    /// Show what the agent types use and the actors that use most, again and again until Ctrl-C
     Top {
+        /// Only actors of this agent type
+        agent_type: Option<String>,
         /// One page, even on a terminal
         #[arg(long)]
         once: bool,
         /// The number of actors
         #[arg(long, default_value_t = 20)]
         actors: usize,
+        /// What the actors are ordered by
+        #[arg(long, value_enum, default_value = "processor")]
+        by: TopChoice,
         #[command(flatten)]
         form: FormArguments,
         #[command(flatten)]
@@ -195,6 +201,34 @@ pub(crate) enum BackendChoice {
     Embedded,
     /// The Dapr sidecar
     Dapr,
+}
+
+/// What the actors of `daca top` are ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TopChoice {
+    /// The processor time of the last second
+    Processor,
+    /// The memory that they have
+    Memory,
+    /// The turns of the last second
+    Turns,
+    /// The calls that wait for them
+    Queued,
+    /// The bytes that they have logged in the last second
+    LogBytes,
+}
+
+impl TopChoice {
+    /// The same for the host.
+    pub(crate) fn order(self) -> TopOrder {
+        match self {
+            TopChoice::Processor => TopOrder::Processor,
+            TopChoice::Memory => TopOrder::Memory,
+            TopChoice::Turns => TopOrder::Turns,
+            TopChoice::Queued => TopOrder::Queued,
+            TopChoice::LogBytes => TopOrder::LogBytes,
+        }
+    }
 }
 
 #[derive(clap::Args)]

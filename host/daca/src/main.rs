@@ -84,9 +84,9 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Ps { agent_type, form, admin } => {
             ask(&admin, async |host| client::ps(host, agent_type.as_deref(), form.form()).await)
         }
-        Command::Top { once, actors, form, admin } => {
+        Command::Top { agent_type, once, actors, by, form, admin } => {
             check_output()?;
-            let request = TopRequest { once, actors };
+            let request = TopRequest { once, actors, agent_type, by: by.order() };
             let top = async |host: &Admin| {
                 client::top(host, &request, form.form(), &mut std::io::stdout()).await?;
                 Ok(String::new())

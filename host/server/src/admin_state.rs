@@ -9,7 +9,7 @@ use daca_model::backend::Outbox;
 use daca_routing::CallRouter;
 use daca_runtime::actor::Actors;
 
-use super::HostSeal;
+use super::{HostSeal, Requests};
 
 /// The maximum number of activations, effects or log lines in one answer, unless `?limit=` overrides it.
 pub(super) const DEFAULT_LIMIT: usize = 1_000;
@@ -27,6 +27,8 @@ pub struct AdminState {
     pub deployer: Deployer,
     /// The outcomes of effects.
     pub outbox: Arc<Outbox>,
+    /// Counts the requests of each agent type at the application's port.
+    pub requests: Requests,
     /// The phase of the host.
     pub lifecycle: Lifecycle,
     /// The backend's name.

@@ -33,6 +33,7 @@ use super::head::{self, HeadCut};
 use super::inputs::Input;
 use super::json_answer::Json;
 use super::rate::{RateLimiter, Standing};
+use super::requests::{Requests, RequestsOfType};
 use super::{AppToken, HostSeal, Subscriptions};
 use daca_base::ErrorCode;
 use daca_base::json::Document;
@@ -65,6 +66,8 @@ pub struct AppOptions<'a> {
     pub deployer: Deployer,
     /// The phase of the host, which health and readiness show.
     pub lifecycle: Lifecycle,
+    /// Counts the requests of each agent type.
+    pub requests: Requests,
     /// The maximum size of a body in bytes.
     pub max_body: usize,
     /// The routes for a sidecar; `None` without one.
@@ -89,7 +92,12 @@ struct RouteState {
     /// The input binding that delivers to this route.
     input: Option<Arc<Input>>,
     rate: Option<RateLimiter>,
+    /// Counts those of its agent type.
+    requests: RequestsOfType,
 }
+
+/// The subscription of a path, with the state for its events.
+type EventState = (Subscriptions, Retries, String, RequestsOfType);
 
 /// The application's port: its routes, behind what each request is checked for.
 ///
@@ -136,6 +144,7 @@ pub fn router(options: AppOptions<'_>) -> AppRouter {
             router: options.router.clone(),
             subscriptions: options.subscriptions.clone(),
             seal: side.seal.clone(),
+            requests: options.requests.clone(),
         };
         router = router.merge(callbacks::router(callbacks, token.clone()));
     }
@@ -148,6 +157,7 @@ pub fn router(options: AppOptions<'_>) -> AppRouter {
             router: options.router.clone(),
             input: input_of(route, options.sidecar.as_ref(), &options.actors),
             rate: route.rate.clone().map(RateLimiter::new),
+            requests: options.requests.counter(&route.call.agent_type),
         });
         let mut methods = by_path.remove(route.path.as_str()).unwrap_or_default();
         if state.input.is_some() {
@@ -161,7 +171,9 @@ pub fn router(options: AppOptions<'_>) -> AppRouter {
     for path in options.subscriptions.paths() {
         // A broker's headers arrive with events, too.
         large_heads.push(path.to_owned());
-        let state = (options.subscriptions.clone(), retries.clone(), path.to_owned());
+        let requests = options.subscriptions.agent_type(path).map(|name| options.requests.counter(name));
+        let requests = requests.unwrap_or_default();
+        let state: EventState = (options.subscriptions.clone(), retries.clone(), path.to_owned(), requests);
         let methods = by_path.remove(path).unwrap_or_default();
         let events = callbacks::for_the_sidecar(post(take_event).with_state(state), &token);
         by_path.insert(path, methods.merge(events));
@@ -209,6 +221,7 @@ fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
 
 /// Takes the request as a whole: what it takes apart itself need not be copied.
 async fn run_route(State(state): State<Arc<RouteState>>, request: Request) -> Response {
+    let _in_flight = state.requests.begin();
     let (mut parts, body) = request.into_parts();
     let path = RawPathParams::from_request_parts(&mut parts, &()).await;
     let Parts { uri, headers, extensions, .. } = parts;
@@ -322,10 +335,11 @@ fn refuse(route: &Route, error: HttpError) -> HttpError {
 }
 
 async fn take_event(
-    State((subscriptions, retries, path)): State<(Subscriptions, Retries, String)>,
+    State((subscriptions, retries, path, requests)): State<EventState>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    let _in_flight = requests.begin();
     let context = CallContext { traceparent: traceparent(&headers), ..CallContext::default() };
     // Of the other statuses only 404 does not have an event redelivered forever, so an unreadable event is not an
     // error.

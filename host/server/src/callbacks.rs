@@ -20,6 +20,7 @@ use super::body::unreadable_body;
 use super::call::address;
 use super::effects::ask_owner;
 use super::json_answer::Json;
+use super::requests::Requests;
 use super::{AppToken, HostSeal, Subscriptions};
 use daca_base::ErrorCode;
 use daca_base::json::Document;
@@ -52,6 +53,8 @@ pub(super) struct Callbacks {
     pub(super) router: CallRouter,
     pub(super) subscriptions: Subscriptions,
     pub(super) seal: HostSeal,
+    /// Counts the requests of each agent type.
+    pub(super) requests: Requests,
 }
 
 /// The routes of the callbacks. All of them require the token, if there is one.
@@ -138,6 +141,7 @@ async fn invoke(
         Ok(named) => named,
         Err(error) => return error.into_response(),
     };
+    let _in_flight = state.requests.begin(&actor.agent_type);
     if is_misdelivered(&headers, &actor) {
         return failure(&refuse_misdelivered(&state.router, &actor), answer_mark(&headers));
     }
@@ -223,6 +227,7 @@ async fn fire(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, HttpError> {
     let (actor, name, body) = named(path, body)?;
+    let _in_flight = state.requests.begin(&actor.agent_type);
     let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
     let firing = Document::parse(&body).map_err(|error| super::call::unusable(&error))?;
     let data = firing_data(firing.field("data").as_ref());

@@ -10,8 +10,8 @@
 //! number, [`connection`] is one of them, and [`answering`] the end of a request on it; [`head`], [`head_filter`],
 //! [`head_timer`], [`framing`] and [`socket`] limit the heads of requests, and [`body`] and [`budget`] their bodies.
 //! [`host_seal`] proves to another host that a call is of a host. [`json_answer`] writes answers. [`encoding`] refuses
-//! compressed bodies, and [`upload`] reads components. [`rate`] counts the callers of a route. [`lingering`] lets clients see why a body was refused, and
-//! [`unreadable`] why a request was.
+//! compressed bodies, and [`upload`] reads components. [`rate`] counts the callers of a route, and [`requests`] the
+//! requests of a type. [`lingering`] lets clients see why a body was refused, and [`unreadable`] why a request was.
 
 mod admin;
 mod admin_state;
@@ -44,6 +44,7 @@ mod metrics;
 mod openapi;
 mod query;
 mod rate;
+mod requests;
 mod seldom;
 mod server;
 mod socket;
@@ -59,6 +60,7 @@ pub use admin_state::AdminState;
 pub use answer::call_status;
 pub use app::{AppOptions, AppRouter, SidecarSide, router as app_router};
 pub use host_seal::HostSeal;
+pub use requests::Requests;
 pub use server::{PortService, Server, ServerOptions, listen};
 pub use subscriptions::Subscriptions;
 pub use token::{AdminToken, AppToken};

@@ -43,6 +43,11 @@ impl Subscriptions {
         self.by_path.values()
     }
 
+    /// The agent type that the events of a path call, if they call any.
+    pub(super) fn agent_type(&self, path: &str) -> Option<&str> {
+        Some(&*self.by_path.get(path)?.call.as_ref()?.agent_type)
+    }
+
     /// The paths at which events arrive.
     pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
         self.by_path.keys().map(String::as_str)

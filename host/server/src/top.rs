@@ -1,6 +1,7 @@
-//! `GET /top`: what the agent types use, as it changes, and the busiest actors.
+//! `GET /top`: what the agent types use, as it changes, and the actors that use most.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -12,7 +13,9 @@ use super::json_answer::Json;
 use daca_base::ErrorCode;
 use daca_base::clock::{Clock, millis};
 use daca_base::shares::{ShareUse, SharedPool};
-use daca_model::admin::{PoolInfo, PoolShare, Top, TopType};
+use daca_model::CallError;
+use daca_model::admin::{PoolInfo, PoolShare, Top, TopOrder, TopType};
+use daca_runtime::actor::{AgentLoad, TopFound, TopWanted};
 
 /// The actors in an answer, unless `?actors=` overrides it.
 const ACTORS: usize = 20;
@@ -21,6 +24,9 @@ const ACTORS: usize = 20;
 #[serde(deny_unknown_fields)]
 pub(super) struct TopQuery {
     actors: Option<usize>,
+    #[serde(rename = "type")]
+    agent_type: Option<Arc<str>>,
+    by: Option<TopOrder>,
 }
 
 pub(super) async fn top(
@@ -28,18 +34,31 @@ pub(super) async fn top(
     query: Result<Query<TopQuery>, QueryRejection>,
 ) -> Result<Json<Top>, HttpError> {
     let query = query.map_err(|error| HttpError::new(ErrorCode::QueryInvalid, error.body_text()))?;
-    let actors = query.0.actors.unwrap_or(ACTORS).min(DEFAULT_LIMIT);
+    let TopQuery { actors, agent_type, by } = query.0;
+    check_type(&state, agent_type.as_deref())?;
+    let limit = actors.unwrap_or(ACTORS).min(DEFAULT_LIMIT);
+    let wanted = TopWanted { agent_type, by: by.unwrap_or_default(), limit };
+    let (clock, looked) = (Clock::of_process().monotonic(), state.actors.clone());
+    let look = tokio::task::spawn_blocking(move || looked.top(&wanted, clock));
+    let TopFound { since, actors, loads } = look.await.map_err(|_ended| CallError::Internal)?;
     let pools = state.actors.pools();
     Ok(Json(Top {
-        clock_ms: millis(Clock::of_process().monotonic()),
-        types: types(&state, &pools),
-        actors: state.actors.busiest(actors),
+        clock_ms: millis(clock),
+        since_ms: millis(since),
+        types: types(&state, &pools, &loads),
+        actors,
         pools: pools.iter().map(pool).collect(),
     }))
 }
 
-fn types(state: &AdminState, pools: &[SharedPool]) -> Vec<TopType> {
-    let loads = state.actors.loads();
+/// Refuses a type that this host does not have.
+fn check_type(state: &AdminState, agent_type: Option<&str>) -> Result<(), HttpError> {
+    let Some(name) = agent_type else { return Ok(()) };
+    let is_known = state.actors.agents().iter().any(|(runtime, _)| *runtime.agent.name == *name);
+    if is_known { Ok(()) } else { Err(CallError::UnknownAgentType(name.to_owned()).into()) }
+}
+
+fn types(state: &AdminState, pools: &[SharedPool], loads: &HashMap<Arc<str>, AgentLoad>) -> Vec<TopType> {
     let logged = state.actors.log_uses().into_iter().map(|of| (of.agent_type, of.total));
     let logged = logged.collect::<HashMap<_, _>>();
     let mut held_back = HashMap::<_, Vec<String>>::new();

@@ -8,6 +8,7 @@
 mod refusal;
 
 use daca_sdk::{Error, Failure, agent, bindings, log, pubsub, state};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -15,6 +16,14 @@ use serde_json::{Value, json};
 struct Floods;
 
 const MEGABYTE: usize = 1_000_000;
+
+/// An event, and how often it is published to a topic of `daca-pubsub`.
+#[derive(Deserialize)]
+struct Many {
+    topic: String,
+    event: Value,
+    times: u32,
+}
 
 #[agent]
 impl Floods {
@@ -58,6 +67,11 @@ impl Floods {
     #[method(name = "Publish1000")]
     pub fn publish_1000(&mut self) -> Result<Value, Failure> {
         repeat(1_000, |n| pubsub::publish("daca-pubsub", "user-chat", &n).map(drop))
+    }
+
+    /// Publishes one event so often.
+    pub fn publish_many(&mut self, Many { topic, event, times }: Many) -> Result<Value, Failure> {
+        repeat(times, |_| pubsub::publish("daca-pubsub", &topic, &event).map(drop))
     }
 
     /// Writes a hundred thousand lines into the log. Nothing can refuse them.

@@ -8,7 +8,7 @@ use daca_base::memory::MemoryBudget;
 use daca_manifest::{self as manifest, Manifest};
 use daca_model::{Lifecycle, MAX_COMPONENT};
 use daca_server::{
-    self as server, AdminServer, AdminState, AdminToken, AppOptions, AppServer, AppToken, HostSeal,
+    self as server, AdminServer, AdminState, AdminToken, AppOptions, AppServer, AppToken, HostSeal, Requests,
     ServerOptions, SidecarSide,
 };
 use secrecy::ExposeSecret as _;
@@ -44,6 +44,7 @@ impl Ports {
         let stop_admin = CancellationToken::new();
         let max_body = bytes(manifest.host.max_body);
         let seal = HostSeal::new(core.backend.shared());
+        let requests = Requests::of_types(manifest.agents.keys());
         let app = server::app_router(AppOptions {
             routes: &manifest.routes,
             subscriptions: core.subscriptions.clone(),
@@ -51,6 +52,7 @@ impl Ports {
             router: core.router.clone(),
             deployer: core.deployer.clone(),
             lifecycle: lifecycle.clone(),
+            requests: requests.clone(),
             max_body,
             sidecar: match &options.backend {
                 BackendOptions::Embedded => None,
@@ -67,6 +69,7 @@ impl Ports {
             seal,
             deployer: core.deployer.clone(),
             outbox: core.outbox.clone(),
+            requests,
             lifecycle,
             backend: options.backend.name(),
             log: options.log.clone(),

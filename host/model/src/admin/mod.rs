@@ -29,7 +29,7 @@ pub use log_line::{LogLine, LogSpan};
 pub use state::{
     ActivationInfo, Activations, AgentInfo, Agents, Effects, Health, HealthStatus, ServingVersion,
 };
-pub use top::{PoolInfo, PoolShare, Top, TopType};
+pub use top::{ActorTotals, PoolInfo, PoolShare, Top, TopActor, TopOrder, TopType};
 pub use versions::{HostVersions, TypeVersions, VersionEvent, VersionInfo, VersionState, Versions};
 pub use word::Word;
 

@@ -1,8 +1,8 @@
 //! The answer to `GET /top`: what the agent types use, and who is busiest.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-use super::ActivationInfo;
+use serde::{Deserialize, Serialize};
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,8 +11,10 @@ pub struct Top {
     pub clock_ms: u64,
     /// The agent types, by name.
     pub types: Vec<TopType>,
-    /// The busiest actors: those with most waiting calls first, then those with most turns.
-    pub actors: Vec<ActivationInfo>,
+    /// The reading of that clock since which `lately` of the actors counts: that of an earlier look, at least a second ago.
+    pub since_ms: u64,
+    /// The actors that use most, in the order of the request.
+    pub actors: Vec<TopActor>,
     /// What the types share.
     pub pools: Vec<PoolInfo>,
 }
@@ -45,6 +47,68 @@ pub struct TopType {
     pub storage: Option<u64>,
     /// The pools of which it got no more a moment ago, because of its share.
     pub held_back: Vec<String>,
+}
+
+/// What the actors are ordered by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TopOrder {
+    /// The processor time that they have used lately.
+    #[default]
+    Processor,
+    /// Their memory.
+    Memory,
+    /// The turns that they have begun lately.
+    Turns,
+    /// The calls that wait for them.
+    Queued,
+    /// The bytes that they have logged lately.
+    LogBytes,
+}
+
+impl TopOrder {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            TopOrder::Processor => "processor",
+            TopOrder::Memory => "memory",
+            TopOrder::Turns => "turns",
+            TopOrder::Queued => "queued",
+            TopOrder::LogBytes => "log-bytes",
+        }
+    }
+}
+
+/// What an active actor uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopActor {
+    /// The agent type.
+    pub agent_type: Arc<str>,
+    /// The actor's id.
+    pub actor_id: Arc<str>,
+    /// `true` while a turn runs.
+    pub running: bool,
+    /// Calls that wait.
+    pub queued: usize,
+    /// `true` if it has a live instance.
+    pub instance: bool,
+    /// The bytes of its instance, and of the state that it keeps between turns.
+    pub memory: u64,
+    /// What it has used since `since_ms`.
+    pub lately: ActorTotals,
+    /// The same since its activation began.
+    pub total: ActorTotals,
+}
+
+/// What an actor has used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActorTotals {
+    /// Milliseconds of a processor.
+    pub processor_ms: u64,
+    /// Turns.
+    pub turns: u64,
+    /// Bytes of the log.
+    pub log_bytes: u64,
 }
 
 /// Something that the agent types share. `Pool` in the description.

@@ -42,7 +42,7 @@ impl Activation {
         {
             drop(inner);
             let nested = self.clone().run_nested(services.clone(), job, place);
-            services.guests.spawn(&self.address.agent_type, Box::pin(nested));
+            services.guests.spawn(&self.address.agent_type, self.used.clone(), Box::pin(nested));
             return Offer::Taken;
         }
         // The job that starts a task never waits, so it takes no slot of the queue.
@@ -129,7 +129,7 @@ impl Activation {
         drop(inner);
         // A task moves its future several times, and this one is large.
         let run = Box::pin(self.clone().run(services.clone(), warm, job));
-        services.guests.spawn(&self.address.agent_type, run);
+        services.guests.spawn(&self.address.agent_type, self.used.clone(), run);
     }
 
     /// Runs the first job, and then the queue until it is empty. Turns of this actor run only here.

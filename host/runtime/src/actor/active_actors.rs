@@ -10,6 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::agent::AgentRuntime;
 use super::idle_list::IdleList;
+use super::looks::Looks;
 use super::record::Activation;
 
 /// All activations of a host.
@@ -19,6 +20,8 @@ pub(super) struct ActiveActors {
     /// The idle ones of each agent type.
     idle: BTreeMap<Arc<str>, IdleList>,
     all: Mutex<HashMap<ActorAddress, Arc<Activation>>>,
+    /// When somebody looked at all of them.
+    pub(super) looks: Looks,
 }
 
 impl ActiveActors {
@@ -28,6 +31,7 @@ impl ActiveActors {
             counted: SharedPool::new("active actors", most, weights),
             idle: weights.iter().map(|(name, _)| (name.clone(), IdleList::default())).collect(),
             all: Mutex::default(),
+            looks: Looks::default(),
         }
     }
 

@@ -33,6 +33,15 @@ pub struct AgentLoad {
     pub instances: usize,
 }
 
+impl AgentLoad {
+    /// Adds an active actor.
+    pub(super) fn add(&mut self, snapshot: &Snapshot) {
+        self.active += 1;
+        self.queued += snapshot.queued;
+        self.instances += usize::from(snapshot.has_instance);
+    }
+}
+
 impl Actors {
     /// Up to `limit` active actors, by type and id.
     pub fn list(&self, limit: usize) -> Vec<ActivationInfo> {
@@ -48,27 +57,10 @@ impl Actors {
         let active = self.services.active.lock().values().cloned().collect::<Vec<_>>();
         let mut loads = HashMap::<_, AgentLoad>::new();
         for activation in active {
-            let snapshot = activation.snapshot(now);
             let load = loads.entry(activation.address.agent_type.clone()).or_default();
-            load.active += 1;
-            load.queued += snapshot.queued;
-            load.instances += usize::from(snapshot.has_instance);
+            load.add(&activation.snapshot(now));
         }
         loads
-    }
-
-    /// Some active actors: those with most waiting calls first, then those with most turns.
-    pub fn busiest(&self, limit: usize) -> Vec<ActivationInfo> {
-        let now = Instant::now();
-        let active = self.services.active.lock().values().cloned().collect::<Vec<_>>();
-        let snapshots = active.into_iter().map(|activation| (activation.snapshot(now), activation));
-        let mut busiest = snapshots.collect::<Vec<_>>();
-        let load = |snapshot: &Snapshot| (snapshot.queued, snapshot.is_running, snapshot.turns);
-        busiest.sort_by(|(a, activation), (b, other)| {
-            load(b).cmp(&load(a)).then_with(|| activation.address.cmp(&other.address))
-        });
-        busiest.truncate(limit);
-        busiest.into_iter().map(|(snapshot, activation)| info(&activation, snapshot)).collect()
     }
 
     /// The bytes that the actors of a type have on disk, if the backend knows that.
@@ -117,6 +109,6 @@ fn info(activation: &Activation, snapshot: Snapshot) -> ActivationInfo {
         queued: snapshot.queued,
         instance: snapshot.has_instance,
         idle_ms: snapshot.idle.map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
-        turns: snapshot.turns,
+        turns: snapshot.totals.turns,
     }
 }

@@ -11,7 +11,8 @@
 //! between releases, and [`recent_calls`] has the calls of the last seconds. [`smoke_test`] smoke-tests a version
 //! before it serves. [`live`] keeps the number of live instances within the machine's limits, and [`memory`] the host
 //! within its budget, of which [`idle_memory`] gives up what is worth least. [`durations`] has the histograms of the
-//! metrics, and [`processors`] what turns have of the processors.
+//! metrics, [`processors`] what turns have of the processors, and [`top`] the actors that use most, by [`looks`] at all
+//! of them.
 
 mod activation;
 mod active_actors;
@@ -32,6 +33,7 @@ mod info;
 mod late_effects;
 mod lease;
 mod live;
+mod looks;
 mod marks;
 mod memory;
 mod outdated;
@@ -47,6 +49,7 @@ mod smoke_test;
 mod stored_format;
 mod table;
 mod tellings;
+mod top;
 mod turn;
 mod warm_state;
 mod work;
@@ -62,6 +65,7 @@ pub use live::DEFAULT_LIVE_INSTANCES;
 pub use services::{ActorsOptions, HostServices};
 pub use smoke_test::SmokeTestFailure;
 pub use table::Actors;
+pub use top::{TopFound, TopWanted};
 
 use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};
 use std::fmt::Write as _;

@@ -19,9 +19,11 @@ use super::agent::AgentRuntime;
 use super::delivery::LogClaim;
 use super::idle_entries::IdleEntries;
 use super::lease::Lease;
+use super::looks::{Look, PastTotals, Totals};
 use super::warm_state::WarmState;
 use super::work::Job;
 use super::worth::Rank;
+use crate::actor_use::ActorUse;
 use crate::component::{LoadedVersion, TrafficSplit};
 
 /// The bytes of a record, with its entries in the tables of the host.
@@ -44,6 +46,8 @@ pub(super) struct Activation {
     effects: Mutex<Option<(u64, LogClaim)>>,
     /// The agent has run in this activation, for more than to be told of failed effects: its end runs the agent's hook.
     pub(super) has_begun: AtomicBool,
+    /// What it has used of the host.
+    pub(super) used: ActorUse,
     /// Its place among the active actors, and its memory.
     _held: (SharePermit, Reservation),
     inner: Mutex<Inner>,
@@ -64,6 +68,8 @@ pub(super) struct Inner {
     /// The last time at which it became idle after another job than the host's own.
     pub(super) used: Instant,
     pub(super) turns: u64,
+    /// What it had used when somebody looked.
+    past: PastTotals,
 }
 
 impl Inner {
@@ -111,7 +117,10 @@ pub(super) struct Snapshot {
     pub(super) queued: usize,
     pub(super) has_instance: bool,
     pub(super) idle: Option<Duration>,
-    pub(super) turns: u64,
+    /// The bytes of its instances, and of the state that it kept when it was idle.
+    pub(super) memory: u64,
+    /// What it has used since it began.
+    pub(super) totals: Totals,
 }
 
 impl Activation {
@@ -134,6 +143,7 @@ impl Activation {
             idle_since: Instant::now(),
             used: Instant::now(),
             turns: 0,
+            past: PastTotals::default(),
         };
         Arc::new(Activation {
             address,
@@ -144,6 +154,7 @@ impl Activation {
             commits: Semaphore::new(1),
             effects: Mutex::new(None),
             has_begun: AtomicBool::new(false),
+            used: ActorUse::default(),
             _held: (counted, reserved),
             inner: Mutex::new(inner),
         })
@@ -226,14 +237,30 @@ impl Activation {
     }
 
     pub(super) fn snapshot(&self, now: Instant) -> Snapshot {
-        let inner = self.lock();
+        self.snapshot_of(&self.lock(), now)
+    }
+
+    /// The same, with what it has used since an earlier look.
+    pub(super) fn look(&self, now: Instant, look: &Look<'_>) -> (Snapshot, Totals) {
+        let mut inner = self.lock();
+        let snapshot = self.snapshot_of(&inner, now);
+        let lately = inner.past.look(look, snapshot.totals);
+        (snapshot, lately)
+    }
+
+    fn snapshot_of(&self, inner: &Inner, now: Instant) -> Snapshot {
         let is_running = matches!(inner.phase, Phase::Running(_));
         Snapshot {
             is_running,
             queued: inner.queue.len(),
             has_instance: is_running || inner.warm.instance.is_some(),
             idle: (!is_running).then(|| now.saturating_duration_since(inner.idle_since)),
-            turns: inner.turns,
+            memory: self.used.memory().saturating_add(inner.cached.bytes()),
+            totals: Totals {
+                processor: self.used.processor(),
+                turns: inner.turns,
+                logged: self.used.logged(),
+            },
         }
     }
 

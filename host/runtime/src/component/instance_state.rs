@@ -41,7 +41,7 @@ impl InstanceState {
         InstanceState {
             wasi: imports::wasi_context(&log, scope.clock()),
             resources,
-            memory: MemoryLimiter::new(scope.limits().memory.as_u64(), image, reserved),
+            memory: MemoryLimiter::new(scope.limits().memory.as_u64(), image, reserved, scope.used().clone()),
             running_time: Arc::new(RunningTime::new()),
             log,
             script,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use daca_base::memory::{MemoryKind, Reservation};
 use wasmtime::ResourceLimiterAsync;
 
+use crate::actor_use::{ActorUse, InstanceMemory};
+
 /// The maximum number of elements of a table; the pool's slots are made for it.
 pub(super) const TABLE_ELEMENTS: usize = 20_000;
 /// The bytes of an element of a table.
@@ -29,6 +31,8 @@ pub(super) struct MemoryLimiter {
     refused: bool,
     /// The part of the host's budget.
     reserved: Reservation,
+    /// The same among the memory of its actor.
+    of_actor: InstanceMemory,
     /// What of the next growth is not reserved.
     untouched: usize,
     /// A growth waits for the host's memory, or has waited in vain.
@@ -36,14 +40,15 @@ pub(super) struct MemoryLimiter {
 }
 
 impl MemoryLimiter {
-    /// `image` has the bytes of the instance's memory that are mapped.
-    pub(super) fn new(limit: u64, image: u64, reserved: Reservation) -> MemoryLimiter {
+    /// `image` has the bytes of the instance's memory that are mapped, and `used` is of its actor.
+    pub(super) fn new(limit: u64, image: u64, reserved: Reservation, used: ActorUse) -> MemoryLimiter {
         let untouched_of_image = usize::try_from(image / UNTOUCHED_OF_IMAGE).unwrap_or(usize::MAX);
         MemoryLimiter {
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             used: 0,
             refused: false,
             reserved,
+            of_actor: InstanceMemory::new(used),
             untouched: UNTOUCHED.saturating_add(untouched_of_image),
             is_starved: false,
         }
@@ -97,6 +102,7 @@ impl MemoryLimiter {
             .await
             .map_err(|error| wasmtime::Error::msg(error.to_string()))?;
         self.is_starved = false;
+        self.of_actor.grow(bytes);
         Ok(())
     }
 
@@ -156,8 +162,8 @@ mod tests {
     const MIB: usize = 1024 * 1024;
 
     fn limiter(budget: &MemoryBudget) -> MemoryLimiter {
-        let mut limiter =
-            MemoryLimiter::new(4 * MIB as u64, 0, budget.reservation(MemoryKind::Instances, Some("A")));
+        let reserved = budget.reservation(MemoryKind::Instances, Some("A"));
+        let mut limiter = MemoryLimiter::new(4 * MIB as u64, 0, reserved, ActorUse::default());
         limiter.instance_begun();
         limiter
     }
@@ -187,7 +193,7 @@ mod tests {
     #[tokio::test]
     async fn half_of_a_mapped_image_is_not_reserved() {
         let reserved = MemoryBudget::unlimited().reservation(MemoryKind::Instances, Some("A"));
-        let mut limiter = MemoryLimiter::new(16 * MIB as u64, 4 * MIB as u64, reserved);
+        let mut limiter = MemoryLimiter::new(16 * MIB as u64, 4 * MIB as u64, reserved, ActorUse::default());
         assert!(matches!(limiter.memory_growing(0, 8 * MIB, None).await, Ok(true)));
         assert_eq!(limiter.reserved(), 5 * MIB as u64, "nor is the usual megabyte");
         limiter.instance_begun();

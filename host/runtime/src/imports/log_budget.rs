@@ -12,6 +12,8 @@ use daca_base::ErrorCode;
 use daca_base::shares::SharedRate;
 use daca_base::telemetry::printable;
 
+use crate::actor_use::ActorUse;
+
 /// The length in bytes of an unfinished line of a standard stream beyond which it is logged in pieces.
 pub(super) const MAX_LINE: usize = 8 * 1024;
 /// The end of a turn's standard error that is kept, in bytes. An exception and its stack are there when a guest traps.
@@ -20,11 +22,12 @@ const LAST_WORDS: usize = 4 * 1024;
 /// The bytes of a line besides its text: its time, its fields.
 pub(crate) const LINE_BYTES: usize = 200;
 
-/// The share of an agent type in the log.
+/// The share of an agent type in the log, and the actor that uses it.
 #[derive(Debug)]
 pub(crate) struct LogShare {
     pub(super) rate: SharedRate,
     pub(super) agent_type: Arc<str>,
+    pub(super) used: ActorUse,
 }
 
 /// The lines that the current turn may still log. Shared by the logging interface and the standard streams.
@@ -108,8 +111,13 @@ impl LogBudget {
     }
 
     fn is_within_share(&self, bytes: usize) -> bool {
-        let is_taken = |share: &LogShare| share.rate.take(&share.agent_type, bytes + LINE_BYTES).is_ok();
-        self.share.as_ref().is_none_or(is_taken)
+        let Some(LogShare { rate, agent_type, used }) = &self.share else { return true };
+        let bytes = bytes + LINE_BYTES;
+        let is_taken = rate.take(agent_type, bytes).is_ok();
+        if is_taken {
+            used.has_logged(bytes);
+        }
+        is_taken
     }
 
     /// Takes a guest's output to a standard stream, and logs the finished lines.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::scope::{ScopeOptions, TurnScope, WakeupHandlers};
 use super::state_cache::KnownState;
+use crate::actor_use::ActorUse;
 use daca_base::shares::SharedRate;
 use daca_manifest::AgentType;
 use daca_model::backend::{
@@ -49,6 +50,7 @@ pub(crate) fn scratch_scope(
         context: CallContext::default(),
         known: KnownState::default(),
         log_rate,
+        used: ActorUse::default(),
     };
     TurnScope::new(options, None, false)
 }

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use super::expiry::expiry;
 use super::{KnownState, LogShare, StateCache};
+use crate::actor_use::ActorUse;
 use crate::contract::daca::agent::types::Error;
 use daca_base::clock::Clock;
 use daca_base::memory::Reservation;
@@ -53,6 +54,8 @@ pub struct ScopeOptions {
     pub migrate_from: Option<Arc<str>>,
     /// The bytes that the agents of the host may log in a second; `None` is no bound.
     pub log_rate: Option<SharedRate>,
+    /// What the actor has used; that of a turn without an actor is of no interest.
+    pub used: ActorUse,
 }
 
 /// The wake-ups that a version handles.
@@ -117,6 +120,11 @@ impl TurnScope {
         &self.options.actor.agent_type
     }
 
+    /// What the actor has used.
+    pub(crate) fn used(&self) -> &ActorUse {
+        &self.options.used
+    }
+
     /// What the turn stages counts there.
     pub(crate) fn reserve_in(&mut self, reserved: Reservation) {
         self.reserved = Some(reserved);
@@ -129,8 +137,8 @@ impl TurnScope {
 
     /// The share of the type in the log.
     pub(crate) fn log_share(&self) -> Option<LogShare> {
-        let ScopeOptions { log_rate, actor, .. } = &self.options;
-        Some(LogShare { rate: log_rate.clone()?, agent_type: actor.agent_type.clone() })
+        let ScopeOptions { log_rate, actor, used, .. } = &self.options;
+        Some(LogShare { rate: log_rate.clone()?, agent_type: actor.agent_type.clone(), used: used.clone() })
     }
 
     /// Ends it after the turn.

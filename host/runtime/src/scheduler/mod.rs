@@ -17,6 +17,7 @@ use daca_base::shares::fair_queue::{Share, Use};
 use daca_manifest::AgentType;
 use tokio::sync::oneshot;
 
+use crate::actor_use::ActorUse;
 use crate::component::Engine;
 use pool::Pool;
 pub(crate) use pool::Work;
@@ -60,18 +61,18 @@ impl GuestScheduler {
         GuestScheduler(None)
     }
 
-    /// Runs the work of an agent type.
-    pub(crate) fn spawn(&self, agent_type: &str, work: Work) {
+    /// Runs the work of an actor of a type. Its processor time counts there, too.
+    pub(crate) fn spawn(&self, agent_type: &str, used: ActorUse, work: Work) {
         // Every type of the manifest has a share.
         match self.share(agent_type) {
-            Some((pool, share)) => pool.spawn(share, work),
+            Some((pool, share)) => pool.spawn(share, used, work),
             None => {
                 tokio::spawn(work);
             }
         }
     }
 
-    /// The same for work with a result. There is none if the work has panicked, or the host ends.
+    /// The same for work that is of no actor and has a result. There is none if the work has panicked, or the host ends.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         agent_type: &str,
@@ -82,7 +83,7 @@ impl GuestScheduler {
             // Nobody may wait for it any more.
             sender.send(work.await).ok();
         };
-        self.spawn(agent_type, Box::pin(work));
+        self.spawn(agent_type, ActorUse::default(), Box::pin(work));
         result
     }
 

@@ -24,6 +24,7 @@ use daca_base::task;
 use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 
+use crate::actor_use::ActorUse;
 use crate::thread_clock::Stretch;
 
 /// What a turn that runs counts for until its time is known, in nanoseconds: about the longest time between two
@@ -89,6 +90,8 @@ struct Polled {
 struct Turn {
     pool: Arc<Pool>,
     share: Share,
+    /// What its actor has used.
+    used: ActorUse,
     state: AtomicU8,
     /// It wanted to go on when it was last polled.
     goes_on: AtomicBool,
@@ -125,11 +128,11 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Adds a turn.
-    pub(super) fn spawn(self: &Arc<Pool>, share: Share, work: Work) {
+    /// Adds a turn of the actor whose use this is.
+    pub(super) fn spawn(self: &Arc<Pool>, share: Share, used: ActorUse, work: Work) {
         let (state, goes_on) = (AtomicU8::new(QUEUED), AtomicBool::new(false));
         let work = Mutex::new(Some(work));
-        self.push(share, Arc::new(Turn { pool: self.clone(), share, state, goes_on, work }));
+        self.push(share, Arc::new(Turn { pool: self.clone(), share, used, state, goes_on, work }));
     }
 
     /// Runs no more turns. Those that run end with their slice.
@@ -172,9 +175,11 @@ impl Pool {
         let mut polled = None;
         while let Some((share, turn, since)) = self.next(number, polled.take()) {
             let stretch = Stretch::begin(since);
-            let again = turn.poll().then_some(turn);
+            let goes_on = turn.poll();
             let ended = Instant::now();
-            polled = Some(Polled { share, nanos: stretch.ran(ended), ended, again });
+            let nanos = stretch.ran(ended);
+            turn.used.ran(nanos);
+            polled = Some(Polled { share, nanos, ended, again: goes_on.then_some(turn) });
         }
     }
 

@@ -31,6 +31,13 @@ pub(super) fn loads(
         gauge(|of| of.queued),
     );
     registry.register("daca_agent_instances", "Live instances of the agent type", gauge(|of| of.instances));
+    let requests =
+        agents.iter().map(|(agent, _)| (agent, ConstGauge::new(state.requests.in_flight(&agent.agent.name))));
+    registry.register(
+        "daca_agent_requests_in_flight",
+        "Requests at the application's port that are for the agent type and not answered yet",
+        ByAgentType::of(requests),
+    );
     let stored = agents.iter().filter_map(|(agent, _)| {
         let bytes = state.actors.storage_of(&agent.agent.name)?;
         Some((agent, ConstGauge::new(bytes)))

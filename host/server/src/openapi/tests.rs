@@ -203,10 +203,22 @@ fn top(measured: Option<u64>) -> Top {
     };
     let of_pool =
         PoolShare { agent_type: "ChatAgent".into(), used: 1, share: 1, most: 1, waiting: 0, held_back: 1 };
+    let totals = ActorTotals { processor_ms: 1, turns: 2, log_bytes: 3 };
+    let actor = TopActor {
+        agent_type: "ChatAgent".into(),
+        actor_id: "user1".into(),
+        running: true,
+        queued: 0,
+        instance: true,
+        memory: 1,
+        lately: totals,
+        total: totals,
+    };
     Top {
         clock_ms: 1,
+        since_ms: 0,
         types: vec![of_type],
-        actors: activations(measured).activations,
+        actors: vec![actor],
         pools: vec![PoolInfo { name: "turns in flight".into(), capacity: 1, types: vec![of_pool] }],
     }
 }

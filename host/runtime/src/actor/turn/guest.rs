@@ -147,6 +147,7 @@ impl Turn<'_> {
                 nested_commits: self.activation.nested_commits.clone(),
             },
             log_rate: Some(self.services.log_rate.clone()),
+            used: self.activation.used.clone(),
         };
         TurnScope::new(options, handled, ends_timers)
     }

@@ -28,7 +28,7 @@ async fn run<T: Send + 'static>(
     let work = async move {
         sender.send(work.await).ok();
     };
-    pool.spawn(share, Box::pin(work));
+    pool.spawn(share, ActorUse::default(), Box::pin(work));
     result.await.expect("a result")
 }
 
@@ -53,10 +53,26 @@ async fn work_runs_on_the_pool_and_the_runtime_wakes_it() {
 }
 
 #[tokio::test]
+async fn the_time_of_a_turn_is_that_of_its_actor_and_of_its_type() {
+    let (pool, _) = pool(1);
+    let (used, (sender, result)) = (ActorUse::default(), oneshot::channel());
+    let work = async move {
+        sender.send(()).ok();
+    };
+    pool.spawn(HOG, used.clone(), Box::pin(work));
+    result.await.expect("it has run");
+    // What has ended is counted when the thread comes back for more.
+    run(&pool, OTHER, async {}).await;
+    assert!(used.processor() > 0);
+    assert_eq!(used.processor(), pool.usage(HOG).used);
+    pool.close();
+}
+
+#[tokio::test]
 async fn a_thread_outlives_a_panic() {
     let (pool, _) = pool(1);
     let (sender, result) = oneshot::channel();
-    pool.spawn(HOG, Box::pin(panics(sender)));
+    pool.spawn(HOG, ActorUse::default(), Box::pin(panics(sender)));
     assert!(result.await.is_err());
     assert_eq!(run(&pool, HOG, async { 1 }).await, 1);
     pool.close();
@@ -76,10 +92,10 @@ async fn a_long_slice_is_interrupted_once_for_another_type_and_not_for_its_own()
         }
         yield_now().await;
     };
-    pool.spawn(HOG, Box::pin(hog));
+    pool.spawn(HOG, ActorUse::default(), Box::pin(hog));
     begun.await.expect("it has begun");
     tokio::time::sleep(10 * SHORT_SLICE).await;
-    pool.spawn(HOG, Box::pin(async {}));
+    pool.spawn(HOG, ActorUse::default(), Box::pin(async {}));
     assert_eq!(interrupts.load(Ordering::SeqCst), 0, "its own type waits for the end of the slice");
     assert_eq!(run(&pool, OTHER, async { 1 }).await, 1);
     assert_eq!(interrupts.load(Ordering::SeqCst), 1);
@@ -103,7 +119,7 @@ async fn a_closed_pool_drops_its_work() {
     let (pool, _) = pool(1);
     let (sender, result) = oneshot::channel();
     pool.close();
-    pool.spawn(HOG, Box::pin(panics(sender)));
+    pool.spawn(HOG, ActorUse::default(), Box::pin(panics(sender)));
     assert!(result.await.is_err());
 }
 
