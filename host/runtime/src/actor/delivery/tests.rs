@@ -91,13 +91,7 @@ fn begin(lanes: Option<NewLanes>) {
 fn enqueue(deliveries: &Deliveries, id: &str, effects: Vec<Effect>) {
     let staged =
         deliveries.stage(&actor(id), effects, &[], &mut TurnCommit::default()).expect("it can be stored");
-<<<<<<< ours
     begin(deliveries.committed(&actor(id), staged));
-=======
-    if let Some(lanes) = deliveries.committed(&actor(id), staged) {
-        lanes.leave();
-    }
->>>>>>> theirs
 }
 
 /// Commits a turn with these events.
@@ -106,13 +100,7 @@ async fn turn(deliveries: &Deliveries, id: &str, events: &[&str]) {
     let effects = events.iter().map(|name| event(name)).collect();
     let staged = deliveries.stage(&actor, effects, &[], &mut commit).expect("it can be stored");
     deliveries.shared.backend.commit(&actor, &commit).await.expect("it is kept");
-<<<<<<< ours
     begin(deliveries.committed(&actor, staged));
-=======
-    if let Some(lanes) = deliveries.committed(&actor, staged) {
-        lanes.leave();
-    }
->>>>>>> theirs
 }
 
 /// Waits for longer than it takes to try what is due, and for less than any retry.
