@@ -217,7 +217,7 @@ Hog        3       50 %       –      500       2       7          2  488.2 KiB
 A          1          –       –        0       1       0          1        0 B  2.0 KiB";
         assert_eq!(types(&before, &now), expected);
         let expected = "\
-ACTOR           STATE    PROCESSOR   MEMORY  TURNS/S  QUEUED    LOG/S
+ACTOR          STATE    PROCESSOR   MEMORY  TURNS/S  QUEUED    LOG/S
 Hog/\\u{1b}[2J  running       25 %  3.0 MiB        3       7  2.0 KiB";
         assert_eq!(actors(&now), expected);
         Ok(())
