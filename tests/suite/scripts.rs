@@ -193,7 +193,7 @@ async fn a_migration_whose_keys_cannot_be_named_fails_with_the_stack() -> anyhow
         ("async () => { throw new Error('said later'); }", "said later"),
         ("() => [5]", "a key that migrates returns must be a string"),
     ] {
-        let options = format!("agent(Counter, {{ schema: \"2\", migrates: {migrates_what} as any }})");
+        let options = format!("agent(Counter, {{ schema: \"2\", migrates: ({migrates_what}) as any }})");
         let script = migrates.replace("agent(Counter)", &options);
         let deployed = place.deploy_as("?file=counter.ts", &script).await?;
         assert_eq!(deployed.status, 200, "{:?}", deployed.body);

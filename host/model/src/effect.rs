@@ -116,17 +116,6 @@ impl EffectRequest {
         }
     }
 
-    /// Returns `true` if another request goes to the same component.
-    pub fn has_target_of(&self, other: &EffectRequest) -> bool {
-        match (self, other) {
-            (EffectRequest::Publish { pubsub, .. }, EffectRequest::Publish { pubsub: other, .. }) => {
-                pubsub == other
-            }
-            (EffectRequest::Send(request), EffectRequest::Send(other)) => request.name == other.name,
-            _ => false,
-        }
-    }
-
     /// Its kind, as the outbox and the admin API name it.
     pub fn kind(&self) -> EffectKind {
         match self {

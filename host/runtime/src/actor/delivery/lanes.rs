@@ -36,8 +36,8 @@ const MAX_BATCH: usize = 100;
 const MAX_REASON: usize = 1_024;
 
 impl Shared {
-    /// Delivers those effects of a turn that need no wait, unless others of their lanes do. Returns these others, which
-    /// are to get lanes. It is the only commit of the actor now, so no lane begins meanwhile.
+    /// Delivers the first effects of a turn, up to one that has to wait. Returns the others, which are to get lanes. It is
+    /// the only commit of the actor now, so no lane begins meanwhile.
     pub(super) fn leave_now(
         &self,
         actor: &ActorAddress,
@@ -47,19 +47,16 @@ impl Shared {
         if effects.is_empty() || self.lock().outgoing.get(actor).is_some_and(has_lanes) {
             return effects.to_vec();
         }
-        let policy = self.options.of_actor(actor);
-        let mut rest = Vec::<Arc<LoggedEffect>>::new();
-        for logged in effects {
-            let request = &logged.effect.request;
-            let is_behind = rest.iter().any(|before| policy.shares_lane(&before.effect.request, request));
-            if is_behind || !self.backend.deliver_at_once(&logged.effect) {
-                rest.push(logged.clone());
-                continue;
+        let leaves = |logged: &&Arc<LoggedEffect>| {
+            let leaves = self.backend.deliver_at_once(&logged.effect);
+            if leaves {
+                self.outbox.add_sent(actor, &logged.effect);
+                has_left(logged);
             }
-            self.outbox.add_sent(actor, &logged.effect);
-            has_left(logged);
-        }
-        rest
+            leaves
+        };
+        let left = effects.iter().take_while(leaves).count();
+        effects.get(left..).unwrap_or_default().to_vec()
     }
 
     /// Delivers the effects of a lane until none waits.

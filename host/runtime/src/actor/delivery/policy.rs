@@ -102,11 +102,6 @@ impl RetryPolicy {
         }
     }
 
-    /// Returns `true` if two effects are of one lane.
-    pub(super) fn shares_lane(&self, one: &EffectRequest, other: &EffectRequest) -> bool {
-        self.order == EffectOrder::Strict || one.has_target_of(other)
-    }
-
     /// The monotonic time from which on a failed attempt is the last one, for an effect that was committed so long ago.
     pub(super) fn expires(&self, age: Duration, now: Duration) -> Duration {
         now.saturating_add(self.retry_for.saturating_sub(age))
