@@ -115,10 +115,6 @@ impl Store {
 
     /// Returns whether commits are durable.
     pub(super) fn readiness(&self) -> Readiness {
-        // The writer has ended.
-        if self.commits.is_closed() {
-            return Readiness::Waiting("the state file is closed");
-        }
         self.file.readiness()
     }
 
@@ -244,22 +240,4 @@ impl Store {
 fn bytes_of(commit: &TurnCommit) -> usize {
     let data = commit.wakeups.values().flatten().map(|registration| registration.data.len());
     usize::try_from(commit.bytes()).unwrap_or(usize::MAX).saturating_add(data.sum::<usize>())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_store_whose_writer_has_ended_is_not_ready() {
-        let folder = tempfile::TempDir::new().expect("a folder");
-        let opened = Store::open(folder.path(), HashMap::new(), Clock::of_process().clone());
-        let (store, _) = opened.expect("a state file");
-        assert_eq!(store.readiness(), Readiness::Ready);
-        store.close().await;
-        store.commits.closed().await;
-        assert!(matches!(store.readiness(), Readiness::Waiting(_)));
-    }
 }
