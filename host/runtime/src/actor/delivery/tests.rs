@@ -139,35 +139,6 @@ async fn effects_of_an_actor_keep_their_order_while_the_first_is_tried_again() {
     assert_eq!((outbox.counts().sent, outbox.counts().failed), (3, 0));
 }
 
-#[tokio::test]
-async fn what_can_leave_at_once_has_left_when_the_commit_is_over() {
-    let backend = FakeBackend::sound();
-    let deliveries = Deliveries::new(backend.clone(), Arc::default(), options());
-    let _active = claimed(&deliveries, "a").await;
-    enqueue(&deliveries, "a", vec![event("1"), sms(), event("2")]);
-    assert_eq!((backend.tried().len(), deliveries.pending(), deliveries.lanes()), (3, 0, 0));
-    let held = backend.hold_deliveries().await;
-    enqueue(&deliveries, "a", vec![event("3")]);
-    assert_eq!((backend.tried().len(), deliveries.pending()), (3, 1));
-    drop(held);
-    assert_eq!(deliveries.flush(Instant::now() + MINUTE).await, 0);
-}
-
-#[tokio::test]
-async fn nothing_leaves_at_once_while_its_turn_has_the_last_place() {
-    let backend = FakeBackend::sound();
-    let deliveries = Deliveries::new(backend.clone(), Arc::default(), options());
-    let turns = SharedPool::new("turns", 1, &Weights::default());
-    deliveries.lead_to(&turns);
-    let turn = turns.try_acquire("A", 1);
-    enqueue(&deliveries, "a", vec![event("1")]);
-    assert_eq!(backend.tried(), Vec::<String>::new());
-    drop(turn);
-    assert_eq!(deliveries.flush(Instant::now() + MINUTE).await, 0);
-    enqueue(&deliveries, "b", vec![event("2")]);
-    assert_eq!(backend.tried(), ["1", "2"]);
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_effect_is_dropped_after_its_tries_and_the_next_one_leaves() {
     let backend = FakeBackend::delivering(|name| if name == "1" { Err(away()) } else { Ok(()) });
