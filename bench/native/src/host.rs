@@ -12,7 +12,6 @@ use daca_manifest::{AgentType, Manifest};
 use daca_model::TurnKind;
 use daca_model::backend::{Outbox, TurnCommit};
 use daca_model::{ActorAddress, CallContext, LifecycleWriter};
-use daca_runtime::ActorUse;
 use daca_runtime::actor::{
     Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices, RetryPolicy,
 };
@@ -20,7 +19,7 @@ use daca_runtime::component::{
     ActiveRollout, CompileIn, Compiling, ComponentVersion, Counters, Engine, EngineOptions, Instance,
     InstancePlace, LoadedVersion, Outcome, ParsedScript, TrafficSplit,
 };
-use daca_runtime::imports::{KnownState, ScopeOptions, StateCache, TurnScope};
+use daca_runtime::imports::{KnownState, ScopeOptions, StateCache, TurnScope, TurnUse};
 use daca_runtime::scheduler::GuestScheduler;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -118,8 +117,7 @@ impl Parts {
             context: CallContext::default(),
             known: KnownState { cache: std::mem::take(&mut actor.cache), ..KnownState::default() },
             migrate_from: None,
-            log_rate: None,
-            used: ActorUse::default(),
+            counted: TurnUse::default(),
         }
     }
 

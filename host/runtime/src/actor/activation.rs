@@ -38,7 +38,7 @@ impl Activation {
             return Offer::Closed(Box::new(job));
         }
         if self.enters_again(&inner, &job)
-            && let Ok(place) = self.nested.clone().try_read_owned()
+            && let Ok(place) = self.nested.running.clone().try_read_owned()
         {
             drop(inner);
             let nested = self.clone().run_nested(services.clone(), job, place);
@@ -76,7 +76,7 @@ impl Activation {
         // The waiting turn has the dedup log of such calls, and would overwrite what this one adds to it.
         drop(context.identity.take_if(|identity| matches!(identity, CallIdentity::Attempt(_))));
         let result = self.run_turn(&services, &mut warm, work, context).await;
-        self.nested_commits.fetch_add(1, Ordering::Release);
+        self.nested.commits.fetch_add(1, Ordering::Release);
         drop(place);
         answer.send(result);
         warm.let_effects_leave();
@@ -145,7 +145,7 @@ impl Activation {
     async fn run_job(self: &Arc<Self>, services: &Arc<Services>, warm: &mut WarmState, job: Job) {
         let Job { work, context, mut answer, arrived, .. } = job;
         // A turn nested in the last one may outlive it if that one ran out of time.
-        drop(self.nested.write().await);
+        drop(self.nested.running.write().await);
         // The caller has hung up before anything happened: nobody would learn of the result.
         if matches!(work, Work::Call(_) | Work::Effects(_)) && answer.is_abandoned() {
             return;

@@ -34,10 +34,7 @@ pub(super) struct Activation {
     pub(super) address: ActorAddress,
     pub(super) agent: Arc<AgentRuntime>,
     pub(super) lease: Lease,
-    /// Turns of this actor that committed while another of its turns waited for them.
-    pub(super) nested_commits: Arc<AtomicU64>,
-    /// Held by turns nested in another one, so that the next turn does not begin before they have ended.
-    pub(super) nested: Arc<RwLock<()>>,
+    pub(super) nested: NestedTurns,
     /// Permits one commit at a time. A turn that does not wait for a nested one any more may commit beside it, and each
     /// writes the whole effect log.
     pub(super) commits: Semaphore,
@@ -51,6 +48,15 @@ pub(super) struct Activation {
     /// Its place among the active actors, and its memory.
     _held: (SharePermit, Reservation),
     inner: Mutex<Inner>,
+}
+
+/// The turns of an actor that are nested in another one of its turns.
+#[derive(Default)]
+pub(super) struct NestedTurns {
+    /// The number of those that committed while the other one waited for them.
+    pub(super) commits: Arc<AtomicU64>,
+    /// Held by each of them, so that the next turn does not begin before they have ended.
+    pub(super) running: Arc<RwLock<()>>,
 }
 
 /// The part that is only accessed under the record's lock.
@@ -149,8 +155,7 @@ impl Activation {
             address,
             agent,
             lease: Lease::default(),
-            nested_commits: Arc::default(),
-            nested: Arc::default(),
+            nested: NestedTurns::default(),
             commits: Semaphore::new(1),
             effects: Mutex::new(None),
             has_begun: AtomicBool::new(false),

@@ -22,6 +22,15 @@ const LAST_WORDS: usize = 4 * 1024;
 /// The bytes of a line besides its text: its time, its fields.
 pub(crate) const LINE_BYTES: usize = 200;
 
+/// Where a turn's use of the host is counted.
+#[derive(Default)]
+pub struct TurnUse {
+    /// The bytes that the agents of the host may log in a second; `None` is no bound.
+    pub log_rate: Option<SharedRate>,
+    /// What the actor has used; that of a turn without an actor is of no interest.
+    pub actor: ActorUse,
+}
+
 /// The share of an agent type in the log, and the actor that uses it.
 #[derive(Debug)]
 pub(crate) struct LogShare {

@@ -29,6 +29,7 @@ use wasmtime::component::{HasData, Linker};
 use wasmtime_wasi::WasiView;
 
 pub(crate) use lists::add_lists_to_linker;
+pub use log_budget::TurnUse;
 pub(crate) use log_budget::{LINE_BYTES, LogBudget, LogShare};
 pub(crate) use null_backend::{NullBackend, scratch_scope};
 pub use scope::{ScopeOptions, TurnProducts, TurnScope, WakeupHandlers};

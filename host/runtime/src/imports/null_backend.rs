@@ -7,9 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::log_budget::TurnUse;
 use super::scope::{ScopeOptions, TurnScope, WakeupHandlers};
 use super::state_cache::KnownState;
-use crate::actor_use::ActorUse;
 use daca_base::shares::SharedRate;
 use daca_manifest::AgentType;
 use daca_model::backend::{
@@ -49,8 +49,7 @@ pub(crate) fn scratch_scope(
         turn_id: turn_id.into(),
         context: CallContext::default(),
         known: KnownState::default(),
-        log_rate,
-        used: ActorUse::default(),
+        counted: TurnUse { log_rate, ..TurnUse::default() },
     };
     TurnScope::new(options, None, false)
 }

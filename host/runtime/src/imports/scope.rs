@@ -8,12 +8,11 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use super::expiry::expiry;
-use super::{KnownState, LogShare, StateCache};
+use super::{KnownState, LogShare, StateCache, TurnUse};
 use crate::actor_use::ActorUse;
 use crate::contract::daca::agent::types::Error;
 use daca_base::clock::Clock;
 use daca_base::memory::Reservation;
-use daca_base::shares::SharedRate;
 use daca_manifest::{AgentLimits, AgentType};
 use daca_model::backend::{
     ActorCalls, Effect, EffectRequest, FiredWakeup, HOST_KEYS, StateValue, StateWrite, TurnBackend,
@@ -52,10 +51,8 @@ pub struct ScopeOptions {
     pub known: KnownState,
     /// The label of the state's schema, if it is not the version's own: a new instance migrates it.
     pub migrate_from: Option<Arc<str>>,
-    /// The bytes that the agents of the host may log in a second; `None` is no bound.
-    pub log_rate: Option<SharedRate>,
-    /// What the actor has used; that of a turn without an actor is of no interest.
-    pub used: ActorUse,
+    /// Where its use of the host is counted.
+    pub counted: TurnUse,
 }
 
 /// The wake-ups that a version handles.
@@ -122,7 +119,7 @@ impl TurnScope {
 
     /// What the actor has used.
     pub(crate) fn used(&self) -> &ActorUse {
-        &self.options.used
+        &self.options.counted.actor
     }
 
     /// What the turn stages counts there.
@@ -137,8 +134,9 @@ impl TurnScope {
 
     /// The share of the type in the log.
     pub(crate) fn log_share(&self) -> Option<LogShare> {
-        let ScopeOptions { log_rate, actor, used, .. } = &self.options;
-        Some(LogShare { rate: log_rate.clone()?, agent_type: actor.agent_type.clone(), used: used.clone() })
+        let TurnUse { log_rate, actor } = &self.options.counted;
+        let agent_type = self.options.actor.agent_type.clone();
+        Some(LogShare { rate: log_rate.clone()?, agent_type, used: actor.clone() })
     }
 
     /// Ends it after the turn.

@@ -11,7 +11,7 @@ use super::{EVICTIONS, Turn};
 use crate::actor::schema::Schema;
 use crate::actor::warm_state::WarmState;
 use crate::component::{Instance, Outcome};
-use crate::imports::{KnownState, ScopeOptions, TurnProducts, TurnScope};
+use crate::imports::{KnownState, ScopeOptions, TurnProducts, TurnScope, TurnUse};
 
 impl Turn<'_> {
     /// Runs the guest in the actor's instance, or in a new one. The actor keeps the instance only after a reply.
@@ -99,7 +99,7 @@ impl Turn<'_> {
         let Some(first_label) = &self.split.first_label else { return Ok(None) };
         let actor = &self.activation.address;
         // Nested turns may have changed it.
-        let nested_commits = self.activation.nested_commits.load(Ordering::Acquire);
+        let nested_commits = self.activation.nested.commits.load(Ordering::Acquire);
         drop(warm.schema.take_if(|schema| schema.nested_commits != nested_commits));
         let schema = match &warm.schema {
             Some(schema) => schema,
@@ -144,10 +144,12 @@ impl Turn<'_> {
             context: self.context.clone(),
             known: KnownState {
                 cache: std::mem::take(&mut warm.cache),
-                nested_commits: self.activation.nested_commits.clone(),
+                nested_commits: self.activation.nested.commits.clone(),
             },
-            log_rate: Some(self.services.log_rate.clone()),
-            used: self.activation.used.clone(),
+            counted: TurnUse {
+                log_rate: Some(self.services.log_rate.clone()),
+                actor: self.activation.used.clone(),
+            },
         };
         TurnScope::new(options, handled, ends_timers)
     }
