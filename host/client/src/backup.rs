@@ -17,23 +17,35 @@ use super::admin::{Admin, Error, causes, path};
 /// Writes a backup to a file. `force` replaces an existing one.
 pub async fn backup(admin: &Admin, output: &Path, force: bool) -> Result<String, Error> {
     refuse_existing(output, force)?;
-    let response = admin.open(admin.request(Method::POST, &path(&["backup"], &[]))).await?;
-    let left_out = response.headers().get(LEFT_OUT_HEADER).and_then(|names| names.to_str().ok());
-    let left_out = left_out.map(|names| {
-        format!("\nnot in it, because their files are missing or damaged: {}", printable(names))
-    });
     let unfinished = output.with_extension(format!("{}.unfinished", std::process::id()));
-    let received = tokio::select! {
-        received = receive(response, &unfinished) => received,
+    // First: while a host makes a backup that nobody can write, it refuses others.
+    let file = create(&unfinished)?;
+    let taken = tokio::select! {
+        taken = take(admin, file, &unfinished) => taken,
         () = stopped() => Err(Error::BackupCut("it was stopped by a signal".to_owned())),
     };
-    let kept = received.and_then(|bytes| Ok((bytes, keep(&unfinished, output, force)?)));
-    let (bytes, entries) = kept.inspect_err(|_| {
+    let kept = taken.and_then(|taken| Ok((taken, keep(&unfinished, output, force)?)));
+    let (Taken { bytes, left_out }, entries) = kept.inspect_err(|_| {
         // It is useless, and takes space.
         std::fs::remove_file(&unfinished).ok();
     })?;
-    let left_out = left_out.unwrap_or_default();
     Ok(format!("{}: a backup of {bytes} bytes, with {entries} entries{left_out}", output.display()))
+}
+
+/// What a host has sent.
+struct Taken {
+    bytes: u64,
+    /// What is said of the versions that are not in it.
+    left_out: String,
+}
+
+async fn take(admin: &Admin, file: File, unfinished: &Path) -> Result<Taken, Error> {
+    let response = admin.open(admin.request(Method::POST, &path(&["backup"], &[]))).await?;
+    let left_out = response.headers().get(LEFT_OUT_HEADER).and_then(|names| names.to_str().ok());
+    let left_out = left_out.map_or_else(String::new, |names| {
+        format!("\nnot in it, because their files are missing or damaged: {}", printable(names))
+    });
+    Ok(Taken { bytes: receive(response, file, unfinished).await?, left_out })
 }
 
 /// Ends at the first SIGINT or SIGTERM. Where they cannot be watched, they end the process.
@@ -58,14 +70,18 @@ fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> Error {
     move |reason| Error::BackupUnwritable { path: path.to_owned(), reason }
 }
 
-/// Writes what the host sends, and returns its length. The file has every conversation, so it is its owner's alone.
-async fn receive(mut response: Response, unfinished: &Path) -> Result<u64, Error> {
-    let unwritable = unwritable(unfinished);
+/// Makes the file. It will have every conversation, so it is its owner's alone.
+fn create(unfinished: &Path) -> Result<File, Error> {
     // Of an earlier process with the same number. A file that somebody else has put there would stay theirs to read.
     std::fs::remove_file(unfinished).ok();
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
-    let mut file = options.open(unfinished).map_err(&unwritable)?;
+    options.open(unfinished).map_err(unwritable(unfinished))
+}
+
+/// Writes what the host sends, and returns its length.
+async fn receive(mut response: Response, mut file: File, unfinished: &Path) -> Result<u64, Error> {
+    let unwritable = unwritable(unfinished);
     let mut bytes = 0;
     loop {
         match response.chunk().await {

@@ -39,6 +39,9 @@ pub async fn logs(
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) => buffer.extend_from_slice(&chunk),
+            Ok(None) if !buffer.is_empty() && !request.follow => {
+                return Err(Error::Answer("it ends within a line".to_owned()));
+            }
             Ok(None) => return ended("the host has shut down, and sends no more lines".to_owned()),
             Err(error) if request.follow => {
                 return ended(format!("the connection broke: {}", causes(&error)));

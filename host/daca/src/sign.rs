@@ -22,6 +22,8 @@ use daca_runtime::component::{LoadError, check_header};
 
 /// The maximum size of a key file in bytes. A real one has about 120.
 const MAX_KEY_FILE: u64 = 16 * 1024;
+/// The bytes of a file that are read to see whether it is a signature, which has 89.
+const MAX_SIGNATURE_FILE: u64 = 1024;
 
 /// The arguments of `daca sign`.
 #[derive(Debug, clap::Args)]
@@ -130,11 +132,12 @@ pub fn run(arguments: &SignArguments) -> Result<String, Error> {
     };
     let out = out.clone().unwrap_or_else(|| signature_path(component));
     let wasm = read_component(component)?;
-    write_whole(&out, signature::sign(&key, &wasm).as_bytes()).map_err(|reason| Error::Unwritable {
-        path: out.clone(),
-        reason,
-        help: "name another file with --out FILE",
+    let unwritable = |reason, help| Error::Unwritable { path: out.clone(), reason, help };
+    refuse_other_files(&out).map_err(|reason| {
+        unwritable(reason, "name another file with --out FILE, or remove this one first")
     })?;
+    write_whole(&out, signature::sign(&key, &wasm).as_bytes())
+        .map_err(|reason| unwritable(reason, "name another file with --out FILE"))?;
     Ok(format!("signed: {}\n", out.display()))
 }
 
@@ -195,6 +198,25 @@ fn read_key(path: &Path) -> Result<SigningKey, Error> {
     file.take(MAX_KEY_FILE).read_to_end(&mut pem).map_err(unreadable)?;
     let pem = utf8(pem).map_err(unreadable)?;
     SigningKey::from_pkcs8_pem(pem.trim_start()).map_err(|_| Error::KeyInvalid { path: path.to_owned() })
+}
+
+/// A signature replaces another signature, and nothing else: neither the key nor the component, and no device, pipe or
+/// link, in whose place the new file would be.
+fn refuse_other_files(target: &Path) -> std::io::Result<()> {
+    match target.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(found) if found.is_file() && holds_signature(target)? => Ok(()),
+        Ok(_) => {
+            Err(std::io::Error::new(ErrorKind::AlreadyExists, "there is something that is not a signature"))
+        }
+    }
+}
+
+fn holds_signature(path: &Path) -> std::io::Result<bool> {
+    let mut text = Vec::new();
+    open_regular(path)?.take(MAX_SIGNATURE_FILE).read_to_end(&mut text)?;
+    Ok(std::str::from_utf8(&text).is_ok_and(signature::is_signature))
 }
 
 /// Writes beside the target and renames: a watcher of the target never sees a partial signature.

@@ -119,6 +119,11 @@ pub fn verify(signers: &[Signer], wasm: &[u8], signature: Option<&str>) -> Resul
     if is_signed { Ok(()) } else { Err(SignatureError::Foreign) }
 }
 
+/// Returns `true` if a text has the form of a signature. `daca sign` replaces no other files.
+pub fn is_signature(text: &str) -> bool {
+    parse(text).is_ok()
+}
+
 fn parse(text: &str) -> Result<Signature, SignatureError> {
     let base64 = text.strip_suffix('\n').unwrap_or(text);
     let bytes = STANDARD.decode(base64).map_err(|_| SignatureError::Invalid)?;

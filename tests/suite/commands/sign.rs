@@ -56,6 +56,36 @@ async fn a_key_of_openssl_signs_as_openssl_does() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// By a slip of the hand the key would be gone, or, for root, a device.
+#[tokio::test]
+async fn a_signature_replaces_nothing_but_a_signature() -> anyhow::Result<()> {
+    let folder = TempDir::new()?;
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("key.pem"), OPENSSL_KEY)?;
+    std::fs::set_permissions(path("key.pem"), std::fs::Permissions::from_mode(0o600))?;
+    std::fs::write(path("a.wasm"), b"\0asm\x0d\0\x01\0")?;
+    std::fs::write(path("notes"), "of somebody")?;
+    std::os::unix::fs::symlink(path("notes"), path("link"))?;
+    let _socket = std::os::unix::net::UnixListener::bind(path("socket"))?;
+    let before = |name: &str| std::fs::read(path(name));
+    let (key, component) = (before("key.pem")?, before("a.wasm")?);
+    for out in ["key.pem", "a.wasm", "notes", "link", "socket", "."] {
+        let ended = run_in(folder.path(), ["sign", "--key", "key.pem", "a.wasm", "--out", out]).await?;
+        assert_refused(out, &ended, "signing-unwritable", &[out]);
+    }
+    assert_eq!(
+        (before("key.pem")?, before("a.wasm")?, before("notes")?),
+        (key, component, b"of somebody".into())
+    );
+    assert!(path("link").symlink_metadata()?.is_symlink());
+    // A second signature replaces the first.
+    for _ in 0..2 {
+        let ended = run_in(folder.path(), ["sign", "--key", "key.pem", "a.wasm"]).await?;
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn sign_says_why_it_does_not_sign() -> anyhow::Result<()> {
     let folder = TempDir::new()?;
