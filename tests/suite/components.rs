@@ -31,9 +31,11 @@ fn broken_files() -> anyhow::Result<Vec<Unusable>> {
     let mut altered = whole.clone();
     let middle = altered.len() / 2;
     altered[middle..middle + 64].fill(0xff);
+    let utf16 = "import { agent } from \"@daca/sdk\";".encode_utf16().flat_map(u16::to_le_bytes).collect();
     Ok(vec![
         ("empty", Some(Vec::new()), INVALID, "it is empty"),
         ("text", Some(b"Hello".to_vec()), INVALID, "neither a WebAssembly component nor a script"),
+        ("a script in UTF-16", Some(utf16), INVALID, "not UTF-8"),
         ("truncated at half", Some(whole[..whole.len() / 2].to_vec()), INVALID, "cut short"),
         ("truncated by a byte", Some(whole[..whole.len() - 1].to_vec()), INVALID, "cut short"),
         (

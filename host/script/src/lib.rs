@@ -29,6 +29,14 @@ pub fn is_script(bytes: &[u8]) -> bool {
     !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok_and(|text| text.contains(SDK))
 }
 
+/// Returns `true` if bytes name the SDK, and are no text that a script can be: in another encoding than UTF-8, or with a
+/// NUL. For errors.
+pub fn is_unreadable(bytes: &[u8]) -> bool {
+    // As UTF-16, each letter has one.
+    let letters = bytes.iter().copied().filter(|byte| *byte != 0).collect::<Vec<_>>();
+    !is_script(bytes) && letters.windows(SDK.len()).any(|part| part == SDK.as_bytes())
+}
+
 /// The one module that a script can import.
 const SDK: &str = "@daca/sdk";
 

@@ -254,6 +254,9 @@ pub fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
     }
     let message = match wasm.len() {
         0 => "it is empty".to_owned(),
+        _ if daca_script::is_unreadable(wasm) => {
+            "it is a script that is not UTF-8, or that has a NUL".to_owned()
+        }
         _ => "it is neither a WebAssembly component nor a script that imports \"@daca/sdk\"".to_owned(),
     };
     Err((ErrorCode::ComponentInvalid, message, "name the .wasm file that the build produced, or a script"))
