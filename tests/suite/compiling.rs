@@ -67,7 +67,7 @@ async fn until_gone(pid: u32) -> anyhow::Result<()> {
 async fn a_component_that_takes_too_long_or_too_much_to_compile_is_refused() -> anyhow::Result<()> {
     for (limits, text) in [
         ("compile-time = \"3s\"\ncompile-memory = \"8GiB\"", "longer than"),
-        ("compile-memory = \"96MiB\"", "more memory than 96.0 MiB"),
+        ("compile-memory = \"64MiB\"", "more memory than 64.0 MiB"),
     ] {
         let host = Host::start(&format!("{}\n[deploy]\n{limits}\n", swapped(""))).await?;
         let answer = host.deploy(&bomb("")?, "").await?;

@@ -1,6 +1,5 @@
 //! The `daca` program: parses arguments, builds the parts, runs them, shuts them down.
 
-mod allocator;
 mod arguments;
 mod printing;
 #[cfg(test)]
@@ -14,6 +13,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use daca_base::ErrorCode;
+use daca_base::memory::machine;
 use daca_base::task;
 use daca_base::telemetry::{self, Log};
 use daca_client as client;
@@ -41,7 +41,7 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 const LAST_WORK: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    allocator::prepare();
+    machine::prepare_allocator();
     let ended = match Arguments::try_parse() {
         Ok(arguments) => execute(arguments.command),
         Err(answer) => answer_arguments(&answer),

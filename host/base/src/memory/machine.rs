@@ -1,15 +1,21 @@
 //! The memory of the machine: how much this process may use, how much it uses, and how it gives some back.
 //!
-//! An allocator keeps what was freed. Which one there is, and how it gives free memory back, is for the program to say
-//! ([`give_back_with`]).
+//! The allocator is the C library's. It keeps what was freed, and gives back little by itself: the end of each arena,
+//! and large pieces as long as none was ever freed, after which it takes larger and larger ones for small. So the host
+//! fixes what is large, whose memory then always goes back at once, and has the rest returned when much of it is free
+//! ([`give_back`]). jemalloc and mimalloc return memory by themselves, after some time, but need a C compiler for each
+//! target, and would not be the allocator that the tests of the C library's other users know.
 
 use std::path::Path;
-use std::sync::OnceLock;
 
 /// The smallest budget: the program itself, and the cache of the state file, take about as much as that.
 pub const LEAST_BUDGET: u64 = 128 * 1024 * 1024;
-/// How the allocator gives free memory back.
-static GIVES_BACK: OnceLock<fn()> = OnceLock::new();
+/// Pieces of at least so many bytes are mapped one by one, and go back to the system when they are freed.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const LARGE_PIECE: i32 = 1024 * 1024;
+/// The free bytes at the end of an arena from which on it is shortened.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const FREE_END: i32 = 16 * 1024 * 1024;
 
 /// The budget of a host whose manifest has none: three quarters of what the control group allows, or half of the
 /// machine's memory.
@@ -72,16 +78,30 @@ fn limit_of(line: &str, root: &Path) -> Option<u64> {
     limits.filter_map(|text| text.trim().parse::<u64>().ok()).min()
 }
 
-/// Says how the program's allocator gives free memory back. Called once, at the start; without it, nothing is given back.
-pub fn give_back_with(gives_back: fn()) {
-    GIVES_BACK.get_or_init(|| gives_back);
+/// Has the allocator give large pieces back as soon as they are freed. Called once, at the start.
+pub fn prepare_allocator() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        for (parameter, value) in [(libc::M_MMAP_THRESHOLD, LARGE_PIECE), (libc::M_TRIM_THRESHOLD, FREE_END)]
+        {
+            #[expect(unsafe_code, reason = "std has no way to set up the allocator")]
+            // SAFETY: it takes two numbers, and may be called at any time from any thread (`man 3 mallopt`).
+            let is_set = unsafe { libc::mallopt(parameter, value) };
+            if is_set == 0 {
+                tracing::debug!("the allocator does not take parameter {parameter}");
+            }
+        }
+    }
 }
 
 /// Gives the free memory of the allocator back to the system. May take some milliseconds, in which others wait for
 /// memory.
 pub fn give_back() {
-    if let Some(gives_back) = GIVES_BACK.get() {
-        gives_back();
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        #[expect(unsafe_code, reason = "std has no way to shrink the heap")]
+        // SAFETY: it takes a number, and may be called at any time from any thread (`man 3 malloc_trim`).
+        let _has_given = unsafe { libc::malloc_trim(0) };
     }
 }
 

@@ -160,8 +160,6 @@ fn start(arguments: &CompilerArguments) -> std::io::Result<Child> {
         .args(arguments.as_words())
         // It compiles untrusted code, and needs none of the host's secrets.
         .env_clear()
-        // mimalloc would map the memory of its first gigabyte before the child has its limit, which then bounds nothing.
-        .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
         .current_dir("/")
         // A signal to the host's process group, such as Ctrl-C, is for the host to handle: the child ends with its
         // input.
