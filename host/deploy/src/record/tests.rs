@@ -24,8 +24,12 @@ fn record() -> Record {
 }
 
 fn deploy(version: &str, share: u8) -> Change {
-    let (version, label) = (version.to_owned(), version.to_owned());
-    Change::Deploy { version, label, bytes: 1, migrates: false, share, file: None }
+    deploy_labelled(version, version, false, share)
+}
+
+fn deploy_labelled(version: &str, label: &str, migrates: bool, share: u8) -> Change {
+    let (version, label) = (version.to_owned(), label.to_owned());
+    Change::Deploy { version, label, bytes: 1, migrates, share, file: None }
 }
 
 fn roll_back(force: bool) -> Change {
@@ -78,14 +82,7 @@ fn a_canary_is_stepped_up_promoted_or_taken_back_alone() {
 #[test]
 fn a_rollback_that_would_leave_migrated_state_unreadable_must_be_forced() {
     let mut record = record();
-    let migrating = Change::Deploy {
-        version: "v2".into(),
-        label: "2".into(),
-        bytes: 1,
-        migrates: true,
-        share: 100,
-        file: None,
-    };
+    let migrating = deploy_labelled("v2", "2", true, 100);
     record.apply(migrating, &origin()).expect("it is deployed");
     assert_eq!(record.first_label.as_deref(), Some("1"));
     let before = record.clone();
@@ -98,21 +95,11 @@ fn a_rollback_that_would_leave_migrated_state_unreadable_must_be_forced() {
 #[test]
 fn a_version_that_cannot_read_migrated_state_is_refused_unless_it_is_said_to() {
     let mut record = record();
-    let deploy = |version: &str, label: &str, migrates| {
-        let (version, label) = (version.to_owned(), label.to_owned());
-        Change::Deploy { version, label, bytes: 1, migrates, share: 10, file: None }
-    };
+    let deploy = |version, label, migrates| deploy_labelled(version, label, migrates, 10);
     record.apply(deploy("v2", "2", true), &origin()).expect("it is deployed");
     let error = record.apply(deploy("v3", "3", false), &origin()).expect_err("it is refused");
     assert_eq!(error.code, ErrorCode::ComponentLacksMigration, "a canary has migrated state, too");
-    let promote = Change::Deploy {
-        version: "v2".into(),
-        label: "2".into(),
-        bytes: 1,
-        migrates: true,
-        share: 100,
-        file: None,
-    };
+    let promote = deploy_labelled("v2", "2", true, 100);
     record.apply(promote, &origin()).expect("it is deployed");
     let error = record.apply(deploy("v3", "3", false), &origin()).expect_err("it is refused");
     assert_eq!(error.code, ErrorCode::ComponentLacksMigration);
@@ -123,10 +110,7 @@ fn a_version_that_cannot_read_migrated_state_is_refused_unless_it_is_said_to() {
 #[test]
 fn state_stays_migrated_however_many_versions_serve_after_the_one_that_has_migrated_it() {
     let mut record = record();
-    let deploy = |version: &str, label: &str, migrates| {
-        let (version, label) = (version.to_owned(), label.to_owned());
-        Change::Deploy { version, label, bytes: 1, migrates, share: 100, file: None }
-    };
+    let deploy = |version, label, migrates| deploy_labelled(version, label, migrates, 100);
     record.apply(deploy("v2", "2", true), &origin()).expect("it is deployed");
     record.apply(deploy("v3", "2", false), &origin()).expect("it says that it reads that schema");
     let pin = Change::Pin { actor: "user1".into(), version: "v1".into() };
