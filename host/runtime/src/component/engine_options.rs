@@ -58,6 +58,19 @@ pub(crate) fn most_core_instances(live_instances: usize) -> usize {
 }
 
 impl EngineOptions {
+    /// A small engine for unit tests, which compiles in their process.
+    #[cfg(test)]
+    pub(crate) fn of_tests() -> EngineOptions {
+        EngineOptions {
+            max_live_instances: 8,
+            largest_memory: ByteSize::mib(16),
+            code_cache: None,
+            precompiled: None,
+            compile_in: CompileIn::ThisProcess,
+            for_any_processor: false,
+        }
+    }
+
     /// The settings of the engine for components with little data. Public for the benchmark, which runs a bare loop in the
     /// same kind of engine.
     pub fn config(&self) -> Config {

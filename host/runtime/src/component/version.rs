@@ -246,23 +246,13 @@ impl Indices {
 
 #[cfg(test)]
 mod tests {
-    use bytesize::ByteSize;
-
     use super::*;
+    use crate::component::EngineOptions;
     use crate::component::initial_memory::MAPPED_FROM;
-    use crate::component::{CompileIn, EngineOptions};
 
     #[tokio::test]
     async fn the_bytes_of_its_data_decide_which_engine_a_component_is_for() {
-        let options = EngineOptions {
-            max_live_instances: 8,
-            largest_memory: ByteSize::mib(16),
-            code_cache: None,
-            precompiled: None,
-            compile_in: CompileIn::ThisProcess,
-            for_any_processor: false,
-        };
-        let engine = Engine::new(&options).expect("an engine");
+        let engine = Engine::new(&EngineOptions::of_tests()).expect("an engine");
         for (bytes, expected) in
             [(MAPPED_FROM - 1, InitialMemory::Copied), (MAPPED_FROM, InitialMemory::Mapped)]
         {

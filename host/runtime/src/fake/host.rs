@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use daca_base::memory::MemoryBudget;
 use daca_base::shares::Weights;
 use daca_manifest::Manifest;
@@ -18,7 +17,7 @@ use crate::actor::{
     Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices, RetryPolicy,
 };
 use crate::component::{
-    ActiveRollout, CompileIn, Compiling, ComponentVersion, Engine, EngineOptions, LoadedVersion, TrafficSplit,
+    ActiveRollout, Compiling, ComponentVersion, Engine, EngineOptions, LoadedVersion, TrafficSplit,
 };
 use crate::scheduler::GuestScheduler;
 
@@ -81,15 +80,7 @@ impl FakeHost {
     }
 
     async fn with(backend: Arc<FakeBackend>, policy: RetryPolicy, memory: MemoryBudget) -> FakeHost {
-        let options = EngineOptions {
-            max_live_instances: 8,
-            largest_memory: ByteSize::mib(16),
-            code_cache: None,
-            precompiled: None,
-            compile_in: CompileIn::ThisProcess,
-            for_any_processor: false,
-        };
-        let engine = Engine::new(&options).expect("an engine").within(memory);
+        let engine = Engine::new(&EngineOptions::of_tests()).expect("an engine").within(memory);
         let manifest = Manifest::parse(Path::new("agents.toml"), MANIFEST).expect("a manifest");
         let agent = manifest.agents.get("A").expect("the agent type").clone();
         let rollout = Arc::new(ActiveRollout::new(compile(&engine, "1").await, true));
