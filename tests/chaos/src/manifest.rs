@@ -11,7 +11,7 @@ pub(crate) const GUEST: &str = "chaos_ledger";
 pub(crate) const KAFKA_TOPIC: &str = "user-messages";
 /// Where each entry is announced.
 pub(crate) const RECORD_TOPIC: &str = "record";
-/// Where messages and events go that were set aside. There may be none.
+/// Where messages and events go that were dead-lettered. There may be none.
 pub(crate) const DEAD_LETTER_TOPICS: [&str; 2] = [DEAD_MESSAGES, "told-dead-letter"];
 
 /// The manifest of the host with this name, which its agents write into their entries.

@@ -10,7 +10,7 @@ pub(crate) struct Seen {
     pub(crate) events: Vec<Event>,
     /// In the order of their arrival.
     pub(crate) sms: Vec<Sms>,
-    /// Messages and events that were set aside, as text.
+    /// Messages and events that were dead-lettered, as text.
     pub(crate) dead_letters: Vec<String>,
     /// What is active on each host, by its name.
     pub(crate) active: Vec<(String, Vec<String>)>,

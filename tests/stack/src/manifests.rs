@@ -1,6 +1,6 @@
 //! Parts of the manifests of hosts beside these servers. A test puts them behind an agent type of its own.
 
-/// The topic of messages that were set aside.
+/// The topic of dead letters.
 pub const DEAD_MESSAGES: &str = "user-messages-dead-letter";
 
 /// A route to a method of the actor that the path names as `{actor_id}`; `more` are further lines.

@@ -132,7 +132,7 @@ impl Chat {
         Ok(record)
     }
 
-    /// What serves on a host, and what happened, without what is this host's own.
+    /// The serving versions of a host, and what happened, without what is this host's own.
     async fn record(&self, host: usize) -> anyhow::Result<Value> {
         let mut record = self.operator(host).versions().await?;
         record["versions"].take();

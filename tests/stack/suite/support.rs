@@ -194,7 +194,7 @@ impl Chat {
         .await
     }
 
-    /// The messages that were set aside, oldest first.
+    /// The dead-lettered messages, oldest first.
     pub(crate) async fn dead_letters(&self) -> anyhow::Result<Vec<Value>> {
         let stream = ["--json", "xrange", "user-messages-dead-letter", "-", "+"];
         let entries: Vec<(String, Vec<String>)> =

@@ -1,4 +1,4 @@
-//! Events that are set aside: each becomes a dead letter, whatever came of it before.
+//! Dead-lettered events: each has one dead letter, whatever came of it before.
 
 use daca_tests::{Answer, Host, exchange, message};
 use serde_json::{Value, json};
