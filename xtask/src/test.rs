@@ -10,7 +10,9 @@
 //!
 //! The servers are built and fetched in the background from the start, and the host of the release before is built once
 //! ([`previous`]). The tests begin when all of that is done: many of them look at the time. Faults on all servers at once
-//! ([`chaos`]) come last, on request: they take minutes and the processors.
+//! ([`chaos`]) come last, since they take minutes and the processors.
+
+use anyhow::bail;
 
 use crate::cargo::Cargo;
 use crate::packages::{guest_side, host_side};
@@ -27,9 +29,9 @@ pub(crate) struct Arguments {
     /// Leave out the tests on the real servers, and what they need: Go, Java, Redis, make
     #[arg(long)]
     no_stack: bool,
-    /// Also five minutes of faults on all real servers, which come last
-    #[arg(long, conflicts_with = "no_stack")]
-    chaos: bool,
+    /// Leave out the minutes of faults on all servers, which come last. In CI (CI=true) they are never left out
+    #[arg(long)]
+    no_chaos: bool,
     /// Leave out the SDKs for other languages than Rust, the agents in them, and what they need: Node, Python, Go, make
     #[arg(long)]
     no_languages: bool,
@@ -47,6 +49,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.k8s {
         return k8s::run(&arguments.cluster, &arguments.filter);
     }
+    if arguments.no_chaos && std::env::var_os("CI").is_some() {
+        bail!("--no-chaos: in CI (CI=true) the faults on all servers are not left out");
+    }
     let with_stack = !arguments.no_stack;
     let with_languages = !arguments.no_languages;
     let is_filtered = !arguments.filter.is_empty();
@@ -58,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if !is_filtered && with_languages {
         steps.push(Step::check("languages", "cargo xtask languages", languages::check));
     }
-    if arguments.chaos && !is_filtered {
+    if with_stack && !arguments.no_chaos && !is_filtered {
         steps.push(chaos::of_test());
     }
     let done = steps::run(&steps)?;
@@ -68,6 +73,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if !with_languages && !is_filtered {
         eprintln!("\nwarning: --no-languages: THE SDKS FOR OTHER LANGUAGES WERE NOT TRIED");
+    }
+    if arguments.no_chaos && !is_filtered {
+        eprintln!("\nwarning: --no-chaos: THE FAULTS ON ALL SERVERS WERE SKIPPED");
     }
     Ok(())
 }
