@@ -24,7 +24,7 @@ const CHUNK: usize = 512 * 1024;
 /// The number of chunks of the largest component.
 const MAX_CHUNKS: usize = MAX_COMPONENT as usize / CHUNK + 1;
 
-/// Why the shared record could not be read.
+/// Why the shared record could not be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum SharedError {
     /// The store failed, or the record is damaged.
@@ -33,6 +33,9 @@ pub(super) enum SharedError {
     /// A newer host has written the record, in this format.
     #[error("the shared record has format {0}, and this host knows formats up to {FORMAT}")]
     TooNew(u32),
+    /// Neither this host's disk nor the store has a version in use, so the record was not written.
+    #[error(transparent)]
+    VersionLacking(Error),
 }
 
 impl SharedError {
@@ -47,6 +50,7 @@ impl From<SharedError> for Error {
         match error {
             SharedError::Store(error) => Error::shared_unavailable(&error),
             error @ SharedError::TooNew(_) => Error::record_too_new(&error.to_string()),
+            SharedError::VersionLacking(error) => error,
         }
     }
 }
@@ -109,6 +113,11 @@ impl SharedType {
         }
         // Last, so that a version with a head is complete.
         self.store.write(&self.head_key(version), stored_json(&head)?, None).await.map_err(written)
+    }
+
+    /// Returns `true` if a host has stored the bytes of a version.
+    pub(super) async fn has(&self, version: &str) -> Result<bool, backend::Error> {
+        Ok(self.head(version).await?.is_some())
     }
 
     /// The bytes of a version; `None` if no host has stored them, or they do not match the digest.

@@ -27,17 +27,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::record::{Change, ChangeOutcome, EventKind, Record};
-use super::shared::SharedType;
+use super::shared::{SharedError, SharedType};
 use super::type_folder::TypeFolder;
 use canary::CanaryAnalysis;
 use daca_base::{ErrorCode, task};
 use daca_manifest::DeployRules;
-use daca_model::backend::{self, SharedWriteError};
+use daca_model::backend;
 use daca_runtime::component::{ActiveRollout, ComponentVersion, LoadedVersion, TrafficSplit};
 pub(super) use handle::{AppliedChange, ChangeRequest, ControllerHandle, NewVersion};
 use handle::{ControllerCommand, ControllerEnd, View};
 use record_keeper::RecordKeeper;
-use replica::Replica;
+use replica::{PublishError, Replica};
 pub(super) use runtime::{HostRuntime, Version, VersionRuntime};
 use versions::VersionCache;
 
@@ -222,8 +222,11 @@ impl<R: VersionRuntime> DeploymentController<R> {
 
     /// The current record of all hosts.
     async fn look(&mut self) -> Result<Arc<Record>, Error> {
-        self.reconcile().await?;
-        Ok(self.keeper.record.clone())
+        match self.reconcile().await {
+            // No record is shared yet, so this host's is the one, and a deployment may bring what it lacks.
+            Ok(()) | Err(SharedError::VersionLacking(_)) => Ok(self.keeper.record.clone()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Makes a change. On an error, everything is unchanged.
@@ -253,13 +256,13 @@ impl<R: VersionRuntime> DeploymentController<R> {
                 return Ok(AppliedChange { outcome, revision, stored_again });
             }
             let split = self.versions.split(&next, self.replica.shared()).await?;
-            match self.replica.publish(&self.keeper.record, &next).await {
+            match self.replica.publish(&self.keeper.record, &next, &self.versions.left_out).await {
                 Ok(()) => {}
-                Err(SharedWriteError::Conflict) => {
+                Err(PublishError::Conflict) => {
                     self.reconcile().await?;
                     continue;
                 }
-                Err(SharedWriteError::Failed(error)) => return Err(Error::shared_unavailable(&error)),
+                Err(PublishError::Failed(error)) => return Err(error.into()),
             }
             self.write(&next, file_here).await?;
             log_outcome(&self.agent_type, &outcome, &next);

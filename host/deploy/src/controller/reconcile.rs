@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{DeploymentController, VersionRuntime};
+use super::{DeploymentController, PublishError, VersionRuntime};
 use crate::Error;
 use crate::record::Record;
 use crate::shared::SharedError;
 use daca_base::ErrorCode;
 use daca_base::digest::short;
-use daca_model::backend::{self, SharedWriteError};
+use daca_model::backend;
 use daca_runtime::component::TrafficSplit;
 
 impl<R: VersionRuntime> DeploymentController<R> {
@@ -30,7 +30,7 @@ impl<R: VersionRuntime> DeploymentController<R> {
             }
             // There is a state store, so the host stays attached. What it has keeps serving, and nothing is changed
             // here.
-            Err(error @ SharedError::TooNew(_)) => {
+            Err(error @ (SharedError::TooNew(_) | SharedError::VersionLacking(_))) => {
                 self.replica.log_once(error);
                 if !self.is_synced() {
                     self.mark_synced();
@@ -59,10 +59,10 @@ impl<R: VersionRuntime> DeploymentController<R> {
         let Some((record, etag)) = shared.read().await? else {
             self.replica.set_etag(None);
             let record = self.keeper.record.clone();
-            return match self.replica.publish(&record, &record).await {
+            return match self.replica.publish(&record, &record, &self.versions.left_out).await {
                 // Another host was faster: the next poll finds its record.
-                Ok(()) | Err(SharedWriteError::Conflict) => Ok(()),
-                Err(SharedWriteError::Failed(error)) => Err(error.into()),
+                Ok(()) | Err(PublishError::Conflict) => Ok(()),
+                Err(PublishError::Failed(error)) => Err(error),
             };
         };
         // The etag does not tell whether the record is the same: one that was lost and written again may get an earlier

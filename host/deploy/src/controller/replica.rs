@@ -2,6 +2,7 @@
 //!
 //! Without a state store the host runs standalone: it is detached, and looks for one once a minute.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +13,41 @@ use crate::record::Record;
 use crate::shared::{SharedError, SharedType};
 use crate::type_folder::TypeFolder;
 use daca_base::digest::short;
-use daca_model::backend::SharedWriteError;
+use daca_model::backend::{self, SharedWriteError};
 
 /// The delay before another attempt to take over a version from another host.
 const TAKEOVER_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The interval at which a host without a state store looks for one.
 const REATTACH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Why a record was not published.
+pub(super) enum PublishError {
+    /// Another host wrote first.
+    Conflict,
+    /// It could not be written, or lacks a version.
+    Failed(SharedError),
+}
+
+impl From<SharedError> for PublishError {
+    fn from(error: SharedError) -> PublishError {
+        PublishError::Failed(error)
+    }
+}
+
+impl From<backend::Error> for PublishError {
+    fn from(error: backend::Error) -> PublishError {
+        PublishError::Failed(error.into())
+    }
+}
+
+impl From<SharedWriteError> for PublishError {
+    fn from(error: SharedWriteError) -> PublishError {
+        match error {
+            SharedWriteError::Conflict => PublishError::Conflict,
+            SharedWriteError::Failed(error) => error.into(),
+        }
+    }
+}
 
 /// The connection of a controller to the shared record.
 pub(super) struct Replica {
@@ -73,13 +103,16 @@ impl Replica {
     }
 
     /// Writes a record to the shared state, with the versions that it needs, and removes the versions that only
-    /// `current` had. Does nothing without other hosts.
-    pub(super) async fn publish(&mut self, current: &Record, next: &Record) -> Result<(), SharedWriteError> {
+    /// `current` had. Does nothing without other hosts. The versions in `left_out` may be lacking.
+    pub(super) async fn publish(
+        &mut self,
+        current: &Record,
+        next: &Record,
+        left_out: &BTreeSet<String>,
+    ) -> Result<(), PublishError> {
         let Some(shared) = self.shared.clone() else { return Ok(()) };
         for version in next.in_use() {
-            if let Ok(Some(stored)) = self.folder.load(&version).await {
-                shared.put(&version, &stored).await?;
-            }
+            self.share(&shared, &version, left_out).await?;
         }
         match shared.write(next, self.etag.as_deref()).await {
             // It may have been written, with only the answer lost.
@@ -97,6 +130,28 @@ impl Replica {
         // The next poll finds the etag; until then a change gets a conflict.
         self.etag = shared.read().await.ok().flatten().filter(|(now, _)| now == next).map(|(_, etag)| etag);
         Ok(())
+    }
+
+    /// Makes the bytes of a version available to the other hosts. Without them they could not take over the record.
+    async fn share(
+        &self,
+        shared: &SharedType,
+        version: &str,
+        left_out: &BTreeSet<String>,
+    ) -> Result<(), PublishError> {
+        let lacking = match self.folder.load(version).await {
+            Ok(Some(stored)) => {
+                shared.put(version, &stored).await?;
+                return Ok(());
+            }
+            Ok(None) => Error::version_unknown(short(version)),
+            Err(error) => error,
+        };
+        // Another host may have stored it.
+        if left_out.contains(version) || shared.has(version).await? {
+            return Ok(());
+        }
+        Err(SharedError::VersionLacking(lacking).into())
     }
 
     /// Notes the etag of the record that this host has: the next change is based on it.

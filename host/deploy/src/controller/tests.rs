@@ -157,6 +157,41 @@ async fn a_host_that_was_never_synced_makes_no_change() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Another host could not take it over.
+#[tokio::test(start_paused = true)]
+async fn a_record_is_published_only_with_its_versions() -> anyhow::Result<()> {
+    let store = Arc::new(FakeStore::default());
+    store.fail(StoreError::Unavailable("the sidecar starts".into()));
+    let host = Host::start(Some(&store)).await?;
+    let file = host.version_file("v1");
+    // It cannot be read, whoever runs this.
+    std::fs::remove_file(&file)?;
+    std::fs::create_dir(&file)?;
+    store.recover();
+    host.handle.synced().await;
+    let error = host.deploy("v2", 50).await.err().context("v1 would be in use, too")?;
+    assert_eq!(error.code, ErrorCode::VersionsUnreadable);
+    tokio::time::sleep(QUIET).await;
+    assert_eq!(store.get(RECORD_KEY), None);
+    ensure!(host.serves("v1") && !host.has_canary("v2"));
+
+    host.deploy("v2", 100).await?;
+    ensure!(store.get(RECORD_KEY).is_some(), "this one needs only what can be read");
+    let other = Host::start(Some(&store)).await?;
+    eventually("the other host serves it", || other.serves("v2")).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_only_the_shared_state_has_blocks_no_change() -> anyhow::Result<()> {
+    let store = Arc::new(FakeStore::default());
+    let host = Host::start(Some(&store)).await?;
+    eventually("the record is published", || store.get(RECORD_KEY).is_some()).await?;
+    std::fs::remove_file(host.version_file("v1"))?;
+    host.deploy("v2", 50).await?;
+    ensure!(host.serves("v1") && host.has_canary("v2"));
+    Ok(())
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_canary_that_fails_too_often_is_rolled_back() -> anyhow::Result<()> {
     let host = Host::start(None).await?;
@@ -251,7 +286,7 @@ async fn a_stored_version_that_becomes_another_one_of_its_size_is_noticed() -> a
     host.deploy("v2", 100).await?;
     tokio::time::sleep(QUIET).await;
     ensure!(host.handle.is_kept());
-    let file = host.data().join(format!("versions/{}/{}.wasm", support::AGENT_TYPE, digest(b"v2")));
+    let file = host.version_file("v2");
     // Renamed over it: one that is written in place within a tick of the file system's clock looks the same.
     let replace = |content: &str| {
         let other = file.with_extension("other");

@@ -1,7 +1,7 @@
 //! Hosts of one app without an engine: each has a deployment controller, and all share one store.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use daca_base::digest::digest;
@@ -144,6 +144,11 @@ impl Host {
     /// This host's data folder.
     pub(super) fn data(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The file of a version in it.
+    pub(super) fn version_file(&self, name: &str) -> PathBuf {
+        self.data().join(format!("versions/{AGENT_TYPE}/{}.wasm", digest(name.as_bytes())))
     }
 
     /// The record on this host's disk.
