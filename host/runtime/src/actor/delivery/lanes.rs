@@ -252,7 +252,10 @@ impl Shared {
         if let Some(line) = &effect.undeliverable_line {
             tracing::error!(target: "agent", "{}: {error}", printable(line));
         }
-        tracing::error!(code = ErrorCode::EffectGivenUp.as_str(), "effect {id} was dropped: {error}");
+        tracing::error!(
+            code = ErrorCode::EffectGivenUp.as_str(),
+            "effect {id} was given up, and becomes a dead letter: {error}"
+        );
     }
 }
 

@@ -149,7 +149,7 @@ impl Turn<'_> {
         let bytes = commit.bytes();
         if let Some(limit) = self.services.backend.max_commit_bytes().filter(|limit| bytes > *limit) {
             return Err(backend::Error::TooLarge(format!(
-                "the turn writes {bytes} bytes, with its effects; max-body-size in [dapr] allows {limit}"
+                "the turn writes {bytes} bytes, with its effects; a commit may have {limit}"
             )));
         }
         let started = Instant::now();

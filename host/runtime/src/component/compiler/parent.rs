@@ -24,10 +24,10 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 /// The maximum number of mebibytes of a component for which there is time.
 const MAX_MEBIBYTES: u64 = 20;
 /// The ratio of wall-clock time to processor time. With one thread and half a processor it takes two.
-const BY_THE_CLOCK: u32 = 4;
+const WALL_CLOCK_FACTOR: u32 = 4;
 /// The minimum wall-clock time: a small component must not fail because the machine is busy.
-const MIN_BY_THE_CLOCK: Duration = Duration::from_secs(120);
-/// How often the host checks the progress of a process with idle priority.
+const MIN_WALL_CLOCK: Duration = Duration::from_secs(120);
+/// How often the host checks the progress of a process with less than normal priority.
 const POLL_INTERVAL: Duration = Duration::from_secs(3);
 /// The minimum share of a processor, as a divisor, that counts as progress.
 const MIN_SHARE_DIVISOR: u32 = 4;
@@ -80,8 +80,8 @@ pub(super) async fn compile(
     compiling: Compiling,
 ) -> Result<Vec<u8>, CompilerFailure> {
     let time = time_for(limits.time, wasm.len() as u64);
-    let by_the_clock = (time * BY_THE_CLOCK).max(MIN_BY_THE_CLOCK);
-    let deadline = tokio::time::Instant::now() + by_the_clock;
+    let wall_clock = (time * WALL_CLOCK_FACTOR).max(MIN_WALL_CLOCK);
+    let deadline = tokio::time::Instant::now() + wall_clock;
     let arguments = |priority| CompilerArguments::new(settings, time, limits.memory, priority, false);
     // No process may raise its own priority without a privilege (`sched(7)`), so a starved one is ended and replaced by
     // another. Little is lost, or it would not have been starved.
@@ -103,7 +103,7 @@ pub(super) async fn compile(
             Err(CompilerFailure::for_good(too_much("its code is many times as long as the component")))
         }
         // By the wall clock, so the machine may be the cause.
-        ChildEnd::Starved | ChildEnd::OutOfTime => Err(CompilerFailure::for_now(too_long(by_the_clock))),
+        ChildEnd::Starved | ChildEnd::OutOfTime => Err(CompilerFailure::for_now(too_long(wall_clock))),
     }
 }
 
@@ -115,7 +115,7 @@ pub(super) async fn prepare_script(
     text: Bytes,
 ) -> Result<Vec<u8>, CompilerFailure> {
     let arguments = CompilerArguments::new(settings, limits.time, limits.memory, Priority::Normal, true);
-    let deadline = tokio::time::Instant::now() + MIN_BY_THE_CLOCK;
+    let deadline = tokio::time::Instant::now() + MIN_WALL_CLOCK;
     match attempt(&arguments, &text, deadline).await.map_err(CompilerFailure::for_now)? {
         ChildEnd::Done { status, code, .. } if status.success() => Ok(code),
         // A stack that is too small for the script: the kernel's signal, or that of Rust's own guard.
@@ -124,7 +124,7 @@ pub(super) async fn prepare_script(
         }
         ChildEnd::Done { status, words, .. } => Err(failure(status, &words, limits.time, limits)),
         ChildEnd::TooMuchCode => Err(CompilerFailure::for_good(invalid_script("its types take too much"))),
-        ChildEnd::Starved | ChildEnd::OutOfTime => Err(CompilerFailure::for_now(too_long(MIN_BY_THE_CLOCK))),
+        ChildEnd::Starved | ChildEnd::OutOfTime => Err(CompilerFailure::for_now(too_long(MIN_WALL_CLOCK))),
     }
 }
 
@@ -210,7 +210,7 @@ async fn finish(child: &mut Child, most_code: u64) -> std::io::Result<ChildEnd> 
     Ok(ChildEnd::Done { status, code, words: String::from_utf8_lossy(&words).trim().to_owned() })
 }
 
-/// Ends when a process with idle priority has had less than a quarter of a processor so far.
+/// Ends when a process with less than normal priority has had less than a quarter of a processor so far.
 async fn starved(pid: Option<u32>, priority: Priority) {
     let Some(pid) = pid.filter(|_| priority != Priority::Normal) else { return std::future::pending().await };
     let started = Instant::now();
