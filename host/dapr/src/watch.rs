@@ -67,7 +67,7 @@ struct Seen {
     /// `true` if the `failure_policy` of a reminder is respected.
     repeats_reminders: bool,
     /// When a sidecar that hosted actors was last asked, and the ownership epoch of question and answer.
-    vouched: Option<(u64, Instant)>,
+    confirmed: Option<(u64, Instant)>,
 }
 
 impl SidecarStatus {
@@ -77,13 +77,13 @@ impl SidecarStatus {
 
     /// Returns `true` if the sidecar has confirmed in this ownership epoch, a moment ago, that it hosts actors.
     pub(super) fn is_lease_valid(&self, epoch: u64) -> bool {
-        let vouched = self.read(|seen| seen.vouched);
-        vouched.is_some_and(|(of, asked)| of == epoch && asked.elapsed() < LEASE_TIME)
+        let confirmed = self.read(|seen| seen.confirmed);
+        confirmed.is_some_and(|(of, asked)| of == epoch && asked.elapsed() < LEASE_TIME)
     }
 
-    fn vouch(&self, epoch: u64, asked: Instant) {
+    fn confirm_lease(&self, epoch: u64, asked: Instant) {
         let mut seen = self.seen.write();
-        seen.vouched = Some((epoch, asked));
+        seen.confirmed = Some((epoch, asked));
     }
 
     /// Returns `true` if a value of the state may have a time to live.
@@ -162,7 +162,7 @@ async fn look(client: &Client) -> Result<Seen, Status> {
         has_ttl: answer.enabled_features.iter().any(|feature| feature == "ActorStateTTL"),
         repeats_reminders: release::is_at_least(&answer.runtime_version, (1, 17, 0)),
         release: answer.runtime_version,
-        vouched: None,
+        confirmed: None,
     })
 }
 
@@ -201,7 +201,7 @@ impl Watch {
             }
             let was_ready = self.known.learn(&seen);
             if is_ready && self.epoch.now() == asked_in {
-                self.known.vouch(asked_in, asked);
+                self.known.confirm_lease(asked_in, asked);
             }
             if is_ready && !was_ready {
                 tracing::info!("the Dapr sidecar at {} is ready and hosts this host's actors", self.address);
@@ -215,7 +215,7 @@ impl Watch {
                 said.missing(self.required.missing(&seen.components));
                 said.release(&seen.release);
             }
-            self.mend(&seen, &mut lacks_store_since).await;
+            self.restart_if_storeless(&seen, &mut lacks_store_since).await;
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
@@ -223,7 +223,7 @@ impl Watch {
     /// A sidecar reads the components when it starts, and without a state store it is useless. If it is restarted
     /// automatically, as a pod's container is, it is shut down, so that it finds a store that was applied in the
     /// meantime. It ends by itself for every other fault of its components.
-    async fn mend(&self, seen: &Result<Seen, Status>, since: &mut Option<Instant>) {
+    async fn restart_if_storeless(&self, seen: &Result<Seen, Status>, since: &mut Option<Instant>) {
         let lacks_store = seen.as_ref().is_ok_and(|seen| !seen.has_state_store);
         if !lacks_store || !self.restarts {
             *since = None;
