@@ -130,7 +130,7 @@ impl Library {
 
     /// Stores a version again if the next start could not serve the stored one: its file is missing or altered, or its
     /// signature is. Returns `false` if there was nothing to do.
-    pub(super) fn mend(
+    pub(super) fn restore(
         &self,
         agent_type: &str,
         digest: &str,

@@ -85,14 +85,14 @@ impl TypeFolder {
     }
 
     /// Stores a version again if the next start could not serve the stored one. Returns `false` if it could.
-    pub(super) async fn mend(
+    pub(super) async fn restore(
         &self,
         version: &str,
         stored: Stored,
         rules: Arc<DeployRules>,
     ) -> Result<bool, Error> {
         let version = version.to_owned();
-        self.with(move |library, agent_type| library.mend(agent_type, &version, &stored, &rules.signers))
+        self.with(move |library, agent_type| library.restore(agent_type, &version, &stored, &rules.signers))
             .await
     }
 

@@ -29,33 +29,33 @@ pub(super) struct Budget(Arc<Pools>);
 
 #[derive(Clone)]
 struct Pools {
-    all: Pool,
+    all: BodyPool,
     /// The share that one peer on another machine may have: half.
-    of_peer: Option<Arc<Pool>>,
+    of_peer: Option<Arc<BodyPool>>,
     largest_peer: (usize, usize),
-    peers: Arc<Mutex<HashMap<IpAddr, Weak<Pool>>>>,
+    peers: Arc<Mutex<HashMap<IpAddr, Weak<BodyPool>>>>,
     /// The host's budget of memory, of which bodies take a part.
     memory: Option<MemoryBudget>,
 }
 
 /// Bytes, and permits for finishing.
 #[derive(Clone)]
-struct Pool {
+struct BodyPool {
     units: Arc<Semaphore>,
     finishers: Arc<Semaphore>,
 }
 
-impl Pool {
-    fn new(units: usize, finishers: usize) -> Pool {
-        Pool { units: Arc::new(Semaphore::new(units)), finishers: Arc::new(Semaphore::new(finishers)) }
+impl BodyPool {
+    fn new(units: usize, finishers: usize) -> BodyPool {
+        BodyPool { units: Arc::new(Semaphore::new(units)), finishers: Arc::new(Semaphore::new(finishers)) }
     }
 }
 
 /// The share of one body. Dropped with the body's bytes.
 pub(super) struct Held {
     budget: Budget,
-    units: Share,
-    finishes: Share,
+    units: BodyShare,
+    finishes: BodyShare,
     reserved: Option<Reservation>,
     /// The time that it may still wait: bodies that repeatedly got a little would otherwise all wait for each other.
     time_left: Duration,
@@ -77,7 +77,7 @@ impl Budget {
         let finishers = (units / 4 / largest).max(1);
         let units = units.saturating_sub(finishers * largest).min(Semaphore::MAX_PERMITS);
         let largest_peer = (units.div_ceil(2), finishers.div_ceil(2));
-        let all = Pool::new(units, finishers);
+        let all = BodyPool::new(units, finishers);
         Budget(Arc::new(Pools { all, of_peer: None, largest_peer, peers: Arc::default(), memory: None }))
     }
 
@@ -93,7 +93,7 @@ impl Budget {
         let pool = known.unwrap_or_else(|| {
             peers.retain(|_, pool| pool.strong_count() > 0);
             let (units, finishers) = self.0.largest_peer;
-            let pool = Arc::new(Pool::new(units, finishers));
+            let pool = Arc::new(BodyPool::new(units, finishers));
             peers.insert(peer, Arc::downgrade(&pool));
             pool
         });
@@ -114,8 +114,8 @@ impl Budget {
     pub(super) fn hold(&self) -> Held {
         Held {
             budget: self.clone(),
-            units: Share::default(),
-            finishes: Share::default(),
+            units: BodyShare::default(),
+            finishes: BodyShare::default(),
             reserved: self.0.memory.as_ref().map(|memory| memory.reservation(MemoryKind::Bodies, None)),
             time_left: WAIT_TIMEOUT,
         }
@@ -124,17 +124,17 @@ impl Budget {
 
 /// The share of a pool, and of the peer's part of it.
 #[derive(Default)]
-struct Share {
+struct BodyShare {
     all: Option<OwnedSemaphorePermit>,
     of_peer: Option<OwnedSemaphorePermit>,
 }
 
-impl Share {
+impl BodyShare {
     fn count(&self) -> usize {
         self.all.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
     }
 
-    fn add(&mut self, more: Share) {
+    fn add(&mut self, more: BodyShare) {
         for (have, more) in [(&mut self.all, more.all), (&mut self.of_peer, more.of_peer)] {
             match (have, more) {
                 (Some(have), Some(more)) => have.merge(more),
@@ -147,23 +147,23 @@ impl Share {
 
 impl Budget {
     /// Takes the same amount of both, as soon as it is available. `None` if the host is gone.
-    async fn take(&self, of: fn(&Pool) -> &Arc<Semaphore>, count: u32) -> Option<Share> {
+    async fn take(&self, of: fn(&BodyPool) -> &Arc<Semaphore>, count: u32) -> Option<BodyShare> {
         let of_peer = match &self.0.of_peer {
             Some(pool) => Some(of(pool).clone().acquire_many_owned(count).await.ok()?),
             None => None,
         };
         let all = of(&self.0.all).clone().acquire_many_owned(count).await.ok()?;
-        Some(Share { all: Some(all), of_peer })
+        Some(BodyShare { all: Some(all), of_peer })
     }
 
     /// Takes so many units, if they are available now: those who wait for them come first.
-    fn take_units_now(&self, count: u32) -> Option<Share> {
+    fn take_units_now(&self, count: u32) -> Option<BodyShare> {
         let of_peer = match &self.0.of_peer {
             Some(pool) => Some(pool.units.clone().try_acquire_many_owned(count).ok()?),
             None => None,
         };
         let all = self.0.all.units.clone().try_acquire_many_owned(count).ok()?;
-        Some(Share { all: Some(all), of_peer })
+        Some(BodyShare { all: Some(all), of_peer })
     }
 }
 

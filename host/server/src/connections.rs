@@ -31,8 +31,8 @@ const MOMENT: Duration = Duration::from_millis(5);
 
 /// All connections of a port.
 pub(super) struct Connections {
-    most: usize,
-    most_of_peer: usize,
+    max: usize,
+    max_of_peer: usize,
     behind_sidecar: bool,
     start: Instant,
     registry: Mutex<Registry>,
@@ -69,31 +69,23 @@ pub(super) struct ConnectionPermit {
 
 impl Connections {
     pub(super) fn new(
-        most: usize,
-        most_of_peer: usize,
+        max: usize,
+        max_of_peer: usize,
         max_spare: usize,
         behind_sidecar: bool,
     ) -> Arc<Connections> {
         let registry = Mutex::new(Registry { max_spare, ..Registry::default() });
         let returned = Notify::new();
-        Arc::new(Connections {
-            most,
-            most_of_peer,
-            behind_sidecar,
-            start: Instant::now(),
-            registry,
-            returned,
-        })
+        Arc::new(Connections { max, max_of_peer, behind_sidecar, start: Instant::now(), registry, returned })
     }
 
     /// A permit for a connection, as soon as there is one.
-    pub(super) async fn place(self: &Arc<Self>, peer: IpAddr) -> ConnectionPermit {
+    pub(super) async fn acquire(self: &Arc<Self>, peer: IpAddr) -> ConnectionPermit {
         loop {
             match self.admit(peer, Instant::now()) {
-                Ok(place) => return place,
+                Ok(permit) => return permit,
                 Err(Full { again_in }) => {
-                    // Retried in both cases.
-                    let _elapsed = tokio::time::timeout(again_in, self.returned.notified()).await;
+                    tokio::time::timeout(again_in, self.returned.notified()).await.ok(); // asks again in both cases
                 }
             }
         }
@@ -105,8 +97,8 @@ impl Connections {
         let mut registry = self.registry();
         let of_peer = peer.and_then(|peer| registry.of_peers.get(&peer)).copied().unwrap_or_default();
         let of_sidecar = self.behind_sidecar && peer.is_none();
-        let is_full = registry.taken(of_sidecar) >= self.most;
-        let is_spare = if of_peer >= self.most_of_peer {
+        let is_full = registry.taken(of_sidecar) >= self.max;
+        let is_spare = if of_peer >= self.max_of_peer {
             !registry.evict(|one| !one.is_spare && one.peer == peer)?
         } else {
             is_full && !registry.evict(|one| !one.is_spare && one.of_sidecar == of_sidecar)?

@@ -28,7 +28,7 @@ const NOT_OF_THE_MESSAGE: [&str; 8] = [
 ];
 
 /// A dead letter to be published.
-pub(super) struct DeadLetter {
+pub(super) struct TopicDeadLetter {
     /// Its name, which is the same on each attempt.
     pub(super) name: String,
     /// Attempts at the complete letter, before it counts as too large.
@@ -59,13 +59,13 @@ impl Tries {
     /// Publishes a dead letter, complete if possible.
     pub(super) async fn publish<F>(
         &self,
-        letter: DeadLetter,
+        letter: TopicDeadLetter,
         send: impl Fn(Bytes) -> F,
     ) -> Result<(), backend::Error>
     where
         F: Future<Output = Result<(), backend::Error>>,
     {
-        let DeadLetter { name, attempts, whole, short } = letter;
+        let TopicDeadLetter { name, attempts, whole, short } = letter;
         match (send(whole).await, short) {
             (Err(error), Some(short)) if self.is_too_large(&error, &name, attempts) => send(short).await?,
             (published, _) => published?,
@@ -161,7 +161,7 @@ mod tests {
     /// was sent.
     async fn publish(tries: &Tries, error: fn(String) -> Error) -> (bool, Vec<&'static str>) {
         let sent = Mutex::new(Vec::new());
-        let letter = DeadLetter {
+        let letter = TopicDeadLetter {
             name: "a".into(),
             attempts: 3,
             whole: Bytes::from_static(b"whole"),

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::dead_letters::{self, DeadLetter, Tries};
+use super::dead_letters::{self, TopicDeadLetter, Tries};
 use daca_base::ErrorCode;
 use daca_base::digest;
 use daca_base::json::{self, Document};
@@ -90,7 +90,7 @@ pub(super) enum DeadEvent<'e> {
 }
 
 /// The dead letter of an event. The short form has the reason and, if it can be read, the event's identity.
-fn written(subscription: &Subscription, event: DeadEvent<'_>, reason: &str) -> DeadLetter {
+fn written(subscription: &Subscription, event: DeadEvent<'_>, reason: &str) -> TopicDeadLetter {
     let Subscription { pubsub, topic, path, attempts, .. } = subscription;
     let reason = dead_letters::shortened(reason.to_owned());
     let mut letter = json!({ "pubsub": pubsub, "topic": topic, "path": path, "reason": reason });
@@ -118,7 +118,7 @@ fn written(subscription: &Subscription, event: DeadEvent<'_>, reason: &str) -> D
         None => (letter.into(), None),
     };
     let name = name.unwrap_or_else(|| digest::of_parts([path.as_bytes(), bytes]));
-    DeadLetter { name, attempts: *attempts, whole, short }
+    TopicDeadLetter { name, attempts: *attempts, whole, short }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::AppToken;
 use super::answer::HttpError;
-use super::dead_letters::{self, DeadLetter, Tries};
+use super::dead_letters::{self, TopicDeadLetter, Tries};
 use super::json_answer::Json;
 use daca_base::ErrorCode;
 use daca_base::error_code::AnyCode;
@@ -125,7 +125,7 @@ impl Input {
     ) -> Result<(), backend::Error> {
         let topic = &self.binding.dead_letter;
         let written = |body| Bytes::from(letter(&self.binding, headers, body, error).to_string());
-        let letter = DeadLetter {
+        let letter = TopicDeadLetter {
             name: format!("{} letter", self.name_of(headers, body)),
             attempts: self.binding.attempts,
             whole: written(body),

@@ -25,14 +25,14 @@ struct ApiOperation {
 pub(super) struct Parameter {
     pub(super) name: String,
     #[serde(rename = "in")]
-    place: Place,
+    location: ParameterLocation,
     pub(super) schema: ParameterSchema,
 }
 
 /// Where a parameter is.
 #[derive(Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
-enum Place {
+enum ParameterLocation {
     Path,
     Query,
     Header,
@@ -66,7 +66,7 @@ pub(super) fn requests() -> Result<BTreeMap<String, String>, json::Error> {
 pub(super) fn queries() -> Result<BTreeMap<String, Vec<Parameter>>, json::Error> {
     let queries = operations()?.map(|(request, operation)| {
         let parameters = operation.parameters.into_iter();
-        (request, parameters.filter(|parameter| parameter.place == Place::Query).collect())
+        (request, parameters.filter(|parameter| parameter.location == ParameterLocation::Query).collect())
     });
     Ok(queries.collect())
 }

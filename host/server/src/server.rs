@@ -175,7 +175,7 @@ impl<A: PortService> Server<A> {
     pub async fn run(self, shutdown: CancellationToken, grace: Duration) {
         let Server { listener, serving, connections } = self;
         let graceful = GracefulShutdown::new();
-        let no_place = Seldom::default();
+        let no_permit = Seldom::default();
         loop {
             let (stream, peer) = tokio::select! {
                 accepted = listener.accept() => match accepted {
@@ -189,12 +189,12 @@ impl<A: PortService> Server<A> {
                 () = shutdown.cancelled() => break,
             };
             // Those behind it wait in the kernel's backlog.
-            let place = tokio::select! {
-                place = connections.place(peer.ip()) => place,
+            let permit = tokio::select! {
+                permit = connections.acquire(peer.ip()) => permit,
                 () = shutdown.cancelled() => break,
             };
-            if place.connection.is_spare
-                && let Some(left_out) = no_place.admit()
+            if permit.connection.is_spare
+                && let Some(left_out) = no_permit.admit()
             {
                 tracing::warn!(
                     code = ErrorCode::ConnectionsExhausted.as_str(),
@@ -203,7 +203,7 @@ impl<A: PortService> Server<A> {
                     "all connections, or all of this peer, are in use: further ones get health checks only"
                 );
             }
-            tokio::spawn(serve(stream, peer, place, serving.clone(), &graceful));
+            tokio::spawn(serve(stream, peer, permit, serving.clone(), &graceful));
         }
         drop(listener);
         let deadline = Instant::now() + grace;
@@ -217,13 +217,13 @@ impl<A: PortService> Server<A> {
 fn serve<A: PortService>(
     stream: TcpStream,
     peer: SocketAddr,
-    place: ConnectionPermit,
+    permit: ConnectionPermit,
     serving: Arc<Serving<A>>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<A> {
     // Answers are small: waiting to fill a packet only delays them. If it fails, they are only slower.
     stream.set_nodelay(true).ok();
-    let connection = place.connection.clone();
+    let connection = permit.connection.clone();
     let large_heads = PollSemaphore::new(serving.large_heads[usize::from(connection.of_sidecar)].clone());
     // Once for all requests: a budget has counters that all connections share, and that of a peer is behind a lock.
     let bodies = Arc::new(serving.bodies(&connection));
@@ -262,7 +262,7 @@ fn serve<A: PortService>(
     let watched = graceful.watch(builder.serve_connection(TokioIo::new(socket), service));
     async move {
         let ended = until_ended(watched, &connection).await;
-        drop(place);
+        drop(permit);
         log_end(&serving, peer, ended.err().as_ref(), answered.get().copied());
     }
 }
@@ -338,7 +338,7 @@ async fn answer<A: PortService>(
     bodies: Arc<BodyBounds>,
     serving: Arc<Serving<A>>,
 ) -> Response {
-    // One that had to make room meanwhile has no place any more.
+    // One that had to make room meanwhile has no permit any more.
     let has_place = !connection.is_spare && !connection.evicted.is_cancelled();
     if !has_place && !serving.health.contains(&request.uri().path()) {
         let detail = "All connections are in use, or all that one peer may have: max-connections and max-connections-per-peer in [host] of the manifest.";

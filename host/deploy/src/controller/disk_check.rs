@@ -26,10 +26,13 @@ impl<R: VersionRuntime> DeploymentController<R> {
     }
 
     /// Stores a version that serves already again, if its file is missing or damaged. Returns `true` if it was.
-    pub(super) async fn mend(&mut self, request: &ChangeRequest<R::Version>) -> Result<bool, Error> {
+    pub(super) async fn restore_version_file(
+        &mut self,
+        request: &ChangeRequest<R::Version>,
+    ) -> Result<bool, Error> {
         let Some((version, stored)) = &request.known else { return Ok(false) };
-        let is_mended = self.versions.folder.mend(version, stored.clone(), self.rules.clone()).await?;
-        if is_mended {
+        let was_restored = self.versions.folder.restore(version, stored.clone(), self.rules.clone()).await?;
+        if was_restored {
             tracing::info!(
                 agent_type = %self.agent_type,
                 "the file of version {} was missing or damaged, and is stored again",
@@ -37,6 +40,6 @@ impl<R: VersionRuntime> DeploymentController<R> {
             );
             self.look_at_files().await;
         }
-        Ok(is_mended)
+        Ok(was_restored)
     }
 }

@@ -244,7 +244,7 @@ impl<R: VersionRuntime> DeploymentController<R> {
             self.versions.get(version, &self.keeper.record, self.replica.shared()).await?;
         }
         self.check_kept().await?;
-        let stored_again = self.mend(request).await?;
+        let stored_again = self.restore_version_file(request).await?;
         for _ in 0..MAX_ATTEMPTS {
             // At each attempt: another host's deployment may have removed it in the meantime.
             if let Some(new) = &request.new {

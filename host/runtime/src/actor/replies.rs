@@ -20,11 +20,11 @@ const MAX_BYTES: usize = 16 << 10;
 
 /// The replies, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Replies(VecDeque<KeptReply>);
+pub(super) struct Replies(VecDeque<StoredReply>);
 
 /// A reply, and the call that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct KeptReply {
+pub(super) struct StoredReply {
     /// Hash of the call's id.
     id: [u8; HASH],
     pub(super) request: RequestHash,
@@ -46,21 +46,21 @@ impl Replies {
         let kept = kept.map(|(id, request, handled, reply)| {
             let hash = |text: &str| <[u8; HASH]>::try_from(hex::decode(text).ok()?).ok();
             let reply = BASE64.decode(reply).ok()?.into();
-            Some(KeptReply { id: hash(&id)?, request: RequestHash(hash(&request)?), handled, reply })
+            Some(StoredReply { id: hash(&id)?, request: RequestHash(hash(&request)?), handled, reply })
         });
         kept.collect::<Option<_>>().map(Replies)
     }
 
     pub(super) fn text(&self) -> Vec<u8> {
         let kept = self.0.iter().map(|kept| {
-            let KeptReply { id, request, handled, reply } = kept;
+            let StoredReply { id, request, handled, reply } = kept;
             json!([hex::encode(id), hex::encode(request.0), handled, BASE64.encode(reply)])
         });
         Value::from_iter(kept).to_string().into()
     }
 
     /// The reply to the call with this id, if it is still known.
-    pub(super) fn of(&self, id: &str) -> Option<&KeptReply> {
+    pub(super) fn of(&self, id: &str) -> Option<&StoredReply> {
         let id = hash(id);
         self.0.iter().find(|kept| kept.id == id)
     }
@@ -71,20 +71,20 @@ impl Replies {
             return self.clone();
         }
         let mut bytes = reply.len();
-        let is_kept = |kept: &&KeptReply| {
+        let is_kept = |kept: &&StoredReply| {
             bytes += kept.reply.len();
             bytes <= MAX_BYTES
         };
         let mut kept =
             self.0.iter().rev().take(MAX_REPLIES - 1).take_while(is_kept).cloned().collect::<VecDeque<_>>();
         kept.make_contiguous().reverse();
-        let is_old = |kept: &KeptReply| now.saturating_sub(kept.handled) > KEPT_FOR;
+        let is_old = |kept: &StoredReply| now.saturating_sub(kept.handled) > KEPT_FOR;
         for _ in 0..FORGOTTEN {
             if kept.front().is_some_and(is_old) {
                 kept.pop_front();
             }
         }
-        kept.push_back(KeptReply { id: hash(id), request, handled: now, reply: reply.clone() });
+        kept.push_back(StoredReply { id: hash(id), request, handled: now, reply: reply.clone() });
         Replies(kept)
     }
 }

@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use crate::actor_use::ActorUse;
 use crate::component::Engine;
 use pool::Pool;
-pub(crate) use pool::Work;
+pub(crate) use pool::TaskFuture;
 
 /// Runs the turns of guests. Cheap to clone.
 #[derive(Clone)]
@@ -62,7 +62,7 @@ impl GuestScheduler {
     }
 
     /// Runs the work of an actor of a type. Its processor time counts there, too.
-    pub(crate) fn spawn(&self, agent_type: &str, used: ActorUse, work: Work) {
+    pub(crate) fn spawn(&self, agent_type: &str, used: ActorUse, work: TaskFuture) {
         // Every type of the manifest has a share.
         match self.share(agent_type) {
             Some((pool, share)) => pool.spawn(share, used, work),

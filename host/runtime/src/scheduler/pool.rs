@@ -34,7 +34,7 @@ const SLICE: u64 = 5_000_000;
 /// those would cost more than to wait for them.
 const SHORT_SLICE: Duration = Duration::from_micros(50);
 
-/// A [`Turn`] waits for its waker.
+/// A [`Task`] waits for its waker.
 const WAITS: u8 = 0;
 /// It is in the queue.
 const QUEUED: u8 = 1;
@@ -45,8 +45,8 @@ const RUNS_AGAIN: u8 = 3;
 /// Its future is gone.
 const ENDED: u8 = 4;
 
-/// What a turn is to the scheduler.
-pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// The future of a turn.
+pub(crate) type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Threads, and the turns that they run.
 pub(super) struct Pool {
@@ -57,7 +57,7 @@ pub(super) struct Pool {
 }
 
 struct State {
-    queue: FairQueue<Arc<Turn>>,
+    queue: FairQueue<Arc<Task>>,
     /// Threads that sleep.
     sleeping: usize,
     /// One of them was woken, and has not looked yet.
@@ -83,11 +83,11 @@ struct Polled {
     nanos: u64,
     ended: Instant,
     /// The turn, if it wants to go on.
-    again: Option<Arc<Turn>>,
+    again: Option<Arc<Task>>,
 }
 
-/// A turn.
-struct Turn {
+/// A turn, as a task of the pool.
+struct Task {
     pool: Arc<Pool>,
     share: Share,
     /// What its actor has used.
@@ -96,7 +96,7 @@ struct Turn {
     /// It wanted to go on when it was last polled.
     goes_on: AtomicBool,
     /// `None` once it has ended. The lock is never waited for: only the thread that took the turn from the queue polls.
-    work: Mutex<Option<Work>>,
+    work: Mutex<Option<TaskFuture>>,
 }
 
 impl Pool {
@@ -129,10 +129,10 @@ impl Pool {
     }
 
     /// Adds a turn of the actor whose use this is.
-    pub(super) fn spawn(self: &Arc<Pool>, share: Share, used: ActorUse, work: Work) {
+    pub(super) fn spawn(self: &Arc<Pool>, share: Share, used: ActorUse, work: TaskFuture) {
         let (state, goes_on) = (AtomicU8::new(QUEUED), AtomicBool::new(false));
         let work = Mutex::new(Some(work));
-        self.push(share, Arc::new(Turn { pool: self.clone(), share, used, state, goes_on, work }));
+        self.push(share, Arc::new(Task { pool: self.clone(), share, used, state, goes_on, work }));
     }
 
     /// Runs no more turns. Those that run end with their slice.
@@ -150,7 +150,7 @@ impl Pool {
         self.state.lock().queue.usage(share)
     }
 
-    fn push(&self, share: Share, turn: Arc<Turn>) {
+    fn push(&self, share: Share, turn: Arc<Task>) {
         let mut state = self.state.lock();
         if state.is_closed {
             // Before the turn is dropped, whose end may wake another one.
@@ -193,7 +193,7 @@ impl Pool {
 
     /// Gives back what a thread has polled, and waits for its next turn, which begins at the time that is returned. `None`
     /// when there are no more.
-    fn next(&self, number: usize, polled: Option<Polled>) -> Option<(Share, Arc<Turn>, Instant)> {
+    fn next(&self, number: usize, polled: Option<Polled>) -> Option<(Share, Arc<Task>, Instant)> {
         // A turn that is there begins when the last one has ended: to look at the clock costs as much as to take it.
         let mut now = polled.as_ref().map(|polled| polled.ended);
         let mut state = self.state.lock();
@@ -258,9 +258,9 @@ impl State {
     }
 }
 
-impl Turn {
+impl Task {
     /// Polls it. Returns `true` if it was woken meanwhile: its slice is over, and it goes on.
-    fn poll(self: &Arc<Turn>) -> bool {
+    fn poll(self: &Arc<Task>) -> bool {
         // Exchanged, and not only written: what happened before each call of the waker is seen from here on.
         self.state.swap(RUNS, Ordering::AcqRel);
         let waker = Waker::from(self.clone());
@@ -292,7 +292,7 @@ impl Turn {
     }
 }
 
-impl Wake for Turn {
+impl Wake for Task {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }

@@ -21,14 +21,14 @@ fn a_spare_connection_has_a_moment_to_send_its_request() {
     let connections = Connections::new(1, 1, SPARE, false);
     let start = connections.start;
     let admit = |ms| connections.admit(LOOPBACK, start + Duration::from_millis(ms));
-    let works = admit(0).expect("a place");
+    let works = admit(0).expect("a permit");
     let _handled = works.connection.handle();
-    let spare = (0..SPARE as u64).map(|ms| admit(ms).expect("a place")).collect::<Vec<_>>();
+    let spare = (0..SPARE as u64).map(|ms| admit(ms).expect("a permit")).collect::<Vec<_>>();
     let evicted = || spare.iter().filter(|one| one.connection.evicted.is_cancelled()).count();
     assert_eq!(admit(200).err().map(|full| full.again_in), Some(Duration::from_millis(50)));
     assert_eq!(evicted(), 0);
     // The first has had its moment, and then the second.
-    let next = admit(250).expect("a place");
+    let next = admit(250).expect("a permit");
     assert!(next.connection.is_spare && spare[0].connection.evicted.is_cancelled());
     assert_eq!(admit(250).err().map(|full| full.again_in), Some(MOMENT));
     assert_eq!(evicted(), 1);
@@ -42,7 +42,7 @@ fn a_spare_connection_has_a_moment_to_send_its_request() {
 #[test]
 fn connections_that_make_room_are_counted_until_they_end() {
     let connections = Connections::new(1, 1, SPARE, false);
-    let admit = || connections.admit(LOOPBACK, connections.start).expect("a place");
+    let admit = || connections.admit(LOOPBACK, connections.start).expect("a permit");
     let mut leaving = (0..=LEAVING).map(|_| admit()).collect::<Vec<_>>();
     assert!(leaving.iter().all(|one| !one.connection.is_spare));
     let full = connections.admit(LOOPBACK, connections.start).err();
@@ -55,16 +55,16 @@ fn connections_that_make_room_are_counted_until_they_end() {
 }
 
 #[tokio::test]
-async fn who_finds_no_place_waits_until_one_is_given_back() {
+async fn who_gets_no_permit_waits_until_one_is_returned() {
     let connections = Connections::new(1, 1, SPARE, false);
-    let works = connections.place(LOOPBACK).await;
+    let works = connections.acquire(LOOPBACK).await;
     let _handled = works.connection.handle();
     let mut spare = Vec::new();
     for _ in 0..SPARE {
-        spare.push(connections.place(LOOPBACK).await);
+        spare.push(connections.acquire(LOOPBACK).await);
     }
     let _answered = spare.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
-    let mut waits = Box::pin(connections.place(LOOPBACK));
+    let mut waits = Box::pin(connections.acquire(LOOPBACK));
     assert!(futures::poll!(&mut waits).is_pending());
     spare.pop();
     assert!(waits.await.connection.is_spare);
@@ -73,14 +73,14 @@ async fn who_finds_no_place_waits_until_one_is_given_back() {
 #[test]
 fn the_longest_idle_makes_room_and_those_that_work_do_not() {
     let connections = Connections::new(2, 2, SPARE, false);
-    let first = connections.now(LOOPBACK).expect("a place");
-    let second = connections.now(LOOPBACK).expect("a place");
+    let first = connections.now(LOOPBACK).expect("a permit");
+    let second = connections.now(LOOPBACK).expect("a permit");
     let works = first.connection.handle();
-    let third = connections.now(LOOPBACK).expect("a place");
+    let third = connections.now(LOOPBACK).expect("a permit");
     assert!(second.connection.evicted.is_cancelled() && !third.connection.is_spare);
     let also_works = third.connection.handle();
     // Now there is none that could go, but health is served.
-    let spare = (0..SPARE).map(|_| connections.now(LOOPBACK).expect("a place")).collect::<Vec<_>>();
+    let spare = (0..SPARE).map(|_| connections.now(LOOPBACK).expect("a permit")).collect::<Vec<_>>();
     assert!(spare.iter().all(|one| one.connection.is_spare));
     let busy = spare.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
     assert!(connections.now(LOOPBACK).is_none());
@@ -96,30 +96,30 @@ fn the_longest_idle_makes_room_and_those_that_work_do_not() {
 }
 
 #[test]
-fn a_peer_takes_its_own_places_and_nobody_elses() {
+fn a_peer_takes_its_own_permits_and_nobody_elses() {
     let connections = Connections::new(10, 2, SPARE, false);
-    let places = (0..2).map(|_| connections.now(peer(1)).expect("a place")).collect::<Vec<_>>();
-    let _busy = places.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
+    let permits = (0..2).map(|_| connections.now(peer(1)).expect("a permit")).collect::<Vec<_>>();
+    let _busy = permits.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
     assert!(connections.now(peer(1)).is_some_and(|one| one.connection.is_spare));
     assert!(connections.now(peer(2)).is_some_and(|one| !one.connection.is_spare));
-    let of_machine = (0..5).map(|_| connections.now(LOOPBACK).expect("a place")).collect::<Vec<_>>();
+    let of_machine = (0..5).map(|_| connections.now(LOOPBACK).expect("a permit")).collect::<Vec<_>>();
     assert!(of_machine.iter().all(|one| !one.connection.is_spare));
-    drop(places);
+    drop(permits);
     assert!(connections.now(peer(1)).is_some_and(|one| !one.connection.is_spare));
 }
 
 #[test]
-fn others_take_no_place_of_the_sidecar() {
+fn others_take_no_permit_of_the_sidecar() {
     let connections = Connections::new(2, 2, SPARE, true);
-    let idle = connections.now(LOOPBACK).expect("a place");
-    let others = (1..=2).map(|last| connections.now(peer(last)).expect("a place")).collect::<Vec<_>>();
+    let idle = connections.now(LOOPBACK).expect("a permit");
+    let others = (1..=2).map(|last| connections.now(peer(last)).expect("a permit")).collect::<Vec<_>>();
     let _busy = others.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
     assert!(connections.now(peer(3)).is_some_and(|one| one.connection.is_spare));
     assert!(!idle.connection.evicted.is_cancelled());
-    let second = connections.now(LOOPBACK).expect("a place");
+    let second = connections.now(LOOPBACK).expect("a permit");
     assert!(!second.connection.is_spare);
     // It has a bound as well, and keeps to itself.
-    let third = connections.now(LOOPBACK).expect("a place");
+    let third = connections.now(LOOPBACK).expect("a permit");
     let evicted = [&idle, &second].map(|one| one.connection.evicted.is_cancelled());
     assert!(evicted.contains(&true) && evicted.contains(&false) && !third.connection.is_spare);
     assert!(others.iter().all(|one| !one.connection.evicted.is_cancelled()));
@@ -133,8 +133,8 @@ fn only_a_sidecar_cuts_calls_off_by_a_half_close() {
     for (behind_sidecar, from, may_half_close) in
         [(true, LOOPBACK, false), (true, peer(1), true), (false, LOOPBACK, true), (false, peer(1), true)]
     {
-        let place = Connections::new(1, 1, SPARE, behind_sidecar).now(from).expect("a place");
-        assert_eq!(place.connection.may_half_close(), may_half_close, "{behind_sidecar} {from}");
+        let permit = Connections::new(1, 1, SPARE, behind_sidecar).now(from).expect("a permit");
+        assert_eq!(permit.connection.may_half_close(), may_half_close, "{behind_sidecar} {from}");
     }
 }
 
