@@ -1,6 +1,5 @@
 //! How the state file is opened as a redb database, and what its errors and panics mean.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -19,28 +18,6 @@ use daca_model::backend::Error;
 
 /// The bytes of the file that are cached in memory.
 const PAGE_CACHE: usize = 64 * 1024 * 1024;
-
-/// What an agent type may have in the file.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Quota {
-    /// The bytes of one actor.
-    pub(super) actor_bytes: u64,
-    /// The bytes of all its actors together.
-    pub(super) type_bytes: u64,
-    /// The reminders and timers of one actor.
-    pub(super) registrations: usize,
-    /// The weight by which it shares the writing.
-    pub(super) weight: u32,
-}
-
-impl Quota {
-    /// That of a type which the manifest does not have.
-    pub(super) const UNLIMITED: Quota =
-        Quota { actor_bytes: u64::MAX, type_bytes: u64::MAX, registrations: usize::MAX, weight: 1 };
-}
-
-/// Those of all agent types.
-pub(super) type Quotas = HashMap<Arc<str>, Quota>;
 
 /// `None` while the writer reopens the file.
 pub(super) type SharedDatabase = Arc<RwLock<Option<Arc<Database>>>>;

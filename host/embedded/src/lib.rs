@@ -47,13 +47,13 @@ use daca_model::backend::{
 use daca_model::backup::StateSnapshot;
 use daca_model::{ActorAddress, CallContext};
 pub use database::OpenError;
-use database::Quota;
 use events::{Subscribers, enveloped};
 use given::Given;
 pub use given::{StartError, read_secrets};
 pub use inspect::Scheduled;
 pub use restore::{RestoreError, RestoredState, StateRestore};
 use store::Store;
+use transaction::Quota;
 use wakeups::Schedule;
 
 tokio::task_local! {
@@ -131,6 +131,25 @@ impl Embedded {
             shutdown: CancellationToken::new(),
         })
     }
+
+    /// Makes one attempt to deliver an event to the subscriptions of its topic. Without one it has arrived.
+    async fn deliver_event(
+        &self,
+        actor: &ActorAddress,
+        id: &Arc<str>,
+        [pubsub, topic]: [&str; 2],
+        event: &Bytes,
+    ) -> Tried {
+        let Some(inbound) = self.inbound.get() else { return Err(is_starting()).into() };
+        let subscribers = &self.events.subscribers;
+        if subscribers.of(pubsub, topic).is_none() {
+            return Ok(()).into();
+        }
+        match enveloped(id, &actor.agent_type, [pubsub, topic], event) {
+            Ok(event) => subscribers.deliver_effect(&**inbound, id, [pubsub, topic], &event).await.into(),
+            Err(error) => Err(error).into(),
+        }
+    }
 }
 
 #[async_trait]
@@ -170,23 +189,9 @@ impl EffectDelivery for Embedded {
         let mut results = Vec::<Tried>::with_capacity(effects.len());
         for effect in effects {
             results.push(match &effect.request {
-                EffectRequest::Publish { pubsub, topic, event } => match self.inbound.get() {
-                    Some(_) if self.events.subscribers.of(pubsub, topic).is_none() => Ok(()).into(),
-                    Some(inbound) => {
-                        let subscribers = &self.events.subscribers;
-                        match enveloped(&effect.id, &actor.agent_type, [pubsub, topic], event) {
-                            Ok(event) => {
-                                let target = [pubsub.as_str(), topic];
-                                subscribers
-                                    .deliver_effect(&**inbound, &effect.id, target, &event)
-                                    .await
-                                    .into()
-                            }
-                            Err(error) => Err(error).into(),
-                        }
-                    }
-                    None => Err(is_starting()).into(),
-                },
+                EffectRequest::Publish { pubsub, topic, event } => {
+                    self.deliver_event(actor, &effect.id, [pubsub, topic], event).await
+                }
                 EffectRequest::Send(request) => {
                     log_binding("sent to", request);
                     Ok(()).into()

@@ -20,10 +20,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::backup::Snapshot;
-use super::database::{self, OpenError, Quotas, SharedDatabase, create_database, open_database, unavailable};
+use super::database::{self, OpenError, SharedDatabase, create_database, open_database, unavailable};
 use super::state_file::StateFile;
 use super::transaction::{
-    self, Due, LastingParts, STATE, ScheduleChange, WAKEUPS, WakeupRow, decode_value, wakeup_key,
+    self, Due, LastingParts, Quotas, STATE, ScheduleChange, WAKEUPS, WakeupRow, decode_value, wakeup_key,
 };
 use super::usage::TypeUsage;
 use super::writer::{CommitRequest, Request, Writer};

@@ -15,7 +15,6 @@ use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable};
 use serde::{Deserialize, Serialize};
 
-use super::database::Quota;
 use super::usage::Growth;
 use daca_base::clock::millis;
 use daca_base::json::UnknownFields;
@@ -23,8 +22,8 @@ use daca_model::ActorAddress;
 use daca_model::backend::{EFFECTS, Error, Expiry, Registration, StateValue, WakeupKey, WakeupKind};
 
 pub(super) use lasting::LastingParts;
+pub(super) use quotas::{Quota, Quotas, entry_bytes, is_counted};
 use quotas::{difference, too_many_bytes, too_many_registrations};
-pub(super) use quotas::{entry_bytes, is_counted};
 pub(super) use tables::{
     EXPIRIES, EXPIRY_BYTES, STATE, Tables, USAGE, WAKEUPS, WakeupRowKey, expiry_of, wakeup_key,
 };

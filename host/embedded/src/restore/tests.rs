@@ -9,9 +9,8 @@ use redb::{Key, ReadTransaction, TableDefinition, Value};
 use tempfile::TempDir;
 
 use super::*;
-use crate::database::Quotas;
 use crate::store::Store;
-use crate::transaction::{EXPIRIES, STATE, WAKEUPS};
+use crate::transaction::{EXPIRIES, Quotas, STATE, WAKEUPS};
 
 /// The frames of a backup.
 #[derive(Default)]

@@ -1,14 +1,38 @@
-//! What counts for the quotas of an actor and of its type: bytes, and reminders and timers.
+//! The quotas of agent types, and what counts for those of an actor and of its type: bytes, and reminders and timers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use daca_model::ActorAddress;
 use daca_model::backend::{EFFECTS, Error, WakeupKey, WakeupKind};
 use redb::ReadableTable;
 
 use super::tables::{SeldomTable, WakeupRowKey, wakeup_key};
-use crate::database::Quota;
 
 /// The overhead of an entry, so that many small ones count as well.
 const ENTRY_BYTES: u64 = 64;
+
+/// What an agent type may have in the state file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quota {
+    /// The bytes of one actor.
+    pub(crate) actor_bytes: u64,
+    /// The bytes of all its actors together.
+    pub(crate) type_bytes: u64,
+    /// The reminders and timers of one actor.
+    pub(crate) registrations: usize,
+    /// The weight by which it shares the writing.
+    pub(crate) weight: u32,
+}
+
+impl Quota {
+    /// That of a type which the manifest does not have.
+    pub(crate) const UNLIMITED: Quota =
+        Quota { actor_bytes: u64::MAX, type_bytes: u64::MAX, registrations: usize::MAX, weight: 1 };
+}
+
+/// Those of all agent types.
+pub(crate) type Quotas = HashMap<Arc<str>, Quota>;
 
 /// The number of the actor's reminders and timers after a turn that registers new ones, if that is too many. `changes` have
 /// the bytes of the new registrations; `None` is a removal.

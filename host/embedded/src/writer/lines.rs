@@ -8,7 +8,7 @@ use std::sync::Arc;
 use daca_base::shares::fair_queue::{FairQueue, Share};
 
 use super::request::CommitRequest;
-use crate::database::Quotas;
+use crate::transaction::Quotas;
 
 /// The cost of a commit besides its bytes.
 const COMMIT_COST: u64 = 4 * 1024;

@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::lines::Lines;
 use super::request::{CommitRequest, Request};
-use crate::database::Quotas;
+use crate::transaction::Quotas;
 
 /// Commits that share one transaction.
 const MAX_BATCH: usize = 512;
@@ -106,8 +106,7 @@ mod tests {
     use daca_model::ActorAddress;
 
     use super::*;
-    use crate::database::Quota;
-    use crate::transaction::LastingParts;
+    use crate::transaction::{LastingParts, Quota};
 
     const MIB: usize = 1024 * 1024;
 
