@@ -243,8 +243,8 @@ impl Schedules {
     pub(super) async fn end_timers(&self, actor: &ActorAddress) -> Result<(), Error> {
         let names = self.timers.end(self.epoch.now(), actor).into_iter();
         let keys = names.map(|name| WakeupKey { kind: WakeupKind::Timer, name }).collect::<Vec<_>>();
-        let endings = keys.iter().map(|key| self.remove_after_commit(actor, key));
-        futures::future::join_all(endings).await.into_iter().collect()
+        let removals = keys.iter().map(|key| self.remove_after_commit(actor, key));
+        futures::future::join_all(removals).await.into_iter().collect()
     }
 
     /// The registration of a reminder or timer.

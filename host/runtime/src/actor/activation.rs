@@ -104,13 +104,13 @@ impl Activation {
     pub(super) fn deactivate_if_idle(
         self: &Arc<Self>,
         services: &Arc<Services>,
-        idle: bool,
+        ends_timers: bool,
     ) -> Option<oneshot::Receiver<CallResult>> {
         let inner = self.lock();
         if !matches!(inner.phase, Phase::Idle) {
             return None;
         }
-        let (job, done) = Job::deactivation(End { ends_timers: idle, commits: true });
+        let (job, done) = Job::deactivation(End { ends_timers, commits: true });
         self.start(services, inner, job);
         Some(done)
     }

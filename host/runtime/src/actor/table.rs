@@ -261,6 +261,8 @@ impl Actors {
         let Some(idle) = self.services.active.idle_of(agent) else { return };
         let timeout = agent.agent.idle_timeout;
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
+        // The hooks of one sweep may take longer than that.
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             if self.services.is_crowded() {
@@ -272,14 +274,14 @@ impl Actors {
         }
     }
 
-    async fn deactivate(&self, activations: impl Iterator<Item = Arc<Activation>>, idle: bool) {
-        let endings = futures::stream::iter(activations).map(|activation| async move {
-            if let Some(done) = activation.deactivate_if_idle(&self.services, idle) {
+    async fn deactivate(&self, activations: impl Iterator<Item = Arc<Activation>>, ends_timers: bool) {
+        let deactivations = futures::stream::iter(activations).map(|activation| async move {
+            if let Some(done) = activation.deactivate_if_idle(&self.services, ends_timers) {
                 // Its errors are logged.
                 done.await.ok();
             }
         });
-        endings.buffer_unordered(CONCURRENT_DEACTIVATIONS).for_each(|()| async {}).await;
+        deactivations.buffer_unordered(CONCURRENT_DEACTIVATIONS).for_each(|()| async {}).await;
     }
 
     /// Ends the activation of an actor that the sidecar has given up. Returns at once. The agent's hook runs after the
