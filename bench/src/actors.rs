@@ -2,7 +2,7 @@
 
 use crate::extent::Extent;
 use crate::load::{self, Load, Order};
-use crate::report::{Chart, Figure, Measure, Ratio, Row, Wanted};
+use crate::report::{Bound, Chart, Figure, Measure, Ratio, Row};
 use crate::server::{Server, ServerOptions, Storage};
 
 const ACTORS: [usize; 3] = [1_000, 10_000, 100_000];
@@ -42,7 +42,7 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
                 measure.ratios.push(Ratio {
                     name: format!("resident of all with {actors} active actors, in GiB"),
                     value: resident as f64 / KIB.powi(3),
-                    wanted: Some(Wanted::AtMost(1.0)),
+                    wanted: Some(Bound::AtMost(1.0)),
                 });
             }
         }
@@ -51,7 +51,7 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
     measure.ratios.push(Ratio {
         name: "resident for each active actor without an instance, in KiB".to_owned(),
         value: most.1.saturating_sub(least.1) as f64 / (most.0 - least.0) as f64 / KIB,
-        wanted: Some(Wanted::AtMost(4.0)),
+        wanted: Some(Bound::AtMost(4.0)),
     });
     Ok(measure)
 }

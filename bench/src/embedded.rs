@@ -7,7 +7,7 @@ use daca_tests::Process;
 use crate::extent::Extent;
 use crate::load::{self, Load, Order, Outcome};
 use crate::process::Costs;
-use crate::report::{Chart, Figure, Measure, Ratio, Row, Wanted};
+use crate::report::{Bound, Chart, Figure, Measure, Ratio, Row};
 use crate::server::{Server, ServerOptions, Storage};
 
 const CONNECTIONS: [usize; 3] = [1, 8, 64];
@@ -60,7 +60,7 @@ async fn both(storage: Storage, extent: Extent, measure: &mut Measure) -> anyhow
             }
             let (ours, theirs) = (middle(ours), middle(theirs));
             let value = ours.outcome.rate() / theirs.outcome.rate();
-            let wanted = Some(Wanted::AtLeast(0.90));
+            let wanted = Some(Bound::AtLeast(0.90));
             measure.ratios.push(Ratio { name: format!("throughput, {name}"), value, wanted });
             measure.rows.extend([ours.row("host", &name), theirs.row("native", &name)]);
         }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::extent::Extent;
-use crate::report::{Chart, Figure, Measure, Ratio, Row, Wanted};
+use crate::report::{Bound, Chart, Figure, Measure, Ratio, Row};
 use crate::server::native;
 
 const SECONDS: f64 = 6.0;
@@ -40,7 +40,7 @@ pub(crate) async fn turn(extent: Extent) -> anyhow::Result<Measure> {
         let figures = vec![Figure::new("best batch", time(name)? / 1e3, "µs")];
         rows.push(Row { who: who.to_owned(), load: "one message".to_owned(), figures });
     }
-    let wanted = Some(Wanted::AtMost(3.0));
+    let wanted = Some(Bound::AtMost(3.0));
     let mut ratios = vec![Ratio {
         name: "time of a turn, component / native".to_owned(),
         value: time("component_ns")? / time("native_ns")?,
@@ -107,12 +107,12 @@ pub(crate) async fn activation(extent: Extent) -> anyhow::Result<Measure> {
         Ratio {
             name: "time, host / bare, 1 thread".to_owned(),
             value: bare_one / host_one,
-            wanted: Some(Wanted::AtMost(1.3)),
+            wanted: Some(Bound::AtMost(1.3)),
         },
         Ratio {
             name: format!("activations a second of the host, {all} / 1 thread"),
             value: host_all / host_one,
-            wanted: Some(Wanted::AtLeast(1.0)),
+            wanted: Some(Bound::AtLeast(1.0)),
         },
     ];
     for (who, file, wanted) in chat_agents()? {
@@ -136,11 +136,11 @@ pub(crate) async fn activation(extent: Extent) -> anyhow::Result<Measure> {
 }
 
 /// The ChatAgents that are measured in both ways, and the least gain of mapping that is wanted where the host maps.
-fn chat_agents() -> anyhow::Result<Vec<(&'static str, PathBuf, Option<Wanted>)>> {
+fn chat_agents() -> anyhow::Result<Vec<(&'static str, PathBuf, Option<Bound>)>> {
     let script = folders::root().join("guest/chat-agents/typescript/chat_agent.ts");
-    let mut all = vec![("Rust", chat_agent(), None), ("script", script, Some(Wanted::AtLeast(1.0)))];
+    let mut all = vec![("Rust", chat_agent(), None), ("script", script, Some(Bound::AtLeast(1.0)))];
     for (who, name) in [("Go", "chat-go"), ("Python", "chat-python")] {
-        all.extend(foreign_agent(name)?.map(|file| (who, file, Some(Wanted::AtLeast(1.0)))));
+        all.extend(foreign_agent(name)?.map(|file| (who, file, Some(Bound::AtLeast(1.0)))));
     }
     Ok(all)
 }
@@ -148,7 +148,7 @@ fn chat_agents() -> anyhow::Result<Vec<(&'static str, PathBuf, Option<Wanted>)>>
 /// Adds what was measured of one ChatAgent in both ways.
 fn in_both_ways(
     who: &str,
-    wanted: Option<Wanted>,
+    wanted: Option<Bound>,
     measured: &Value,
     rows: &mut Vec<Row>,
     ratios: &mut Vec<Ratio>,

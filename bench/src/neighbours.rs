@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::extent::Extent;
 use crate::load::{self, Load, Outcome, Pace};
-use crate::report::{Chart, Figure, Measure, Ratio, Row, Wanted};
+use crate::report::{Bound, Chart, Figure, Measure, Ratio, Row};
 use crate::server::{Server, ServerOptions};
 use attacks::{Asks, Attack};
 
@@ -30,7 +30,7 @@ const SECONDS: f64 = 8.0;
 /// For how long an attack runs before the neighbour is asked.
 const LEAD: Duration = Duration::from_secs(1);
 /// The time between two looks at the host's memory.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The lines of the neighbour's log that are asked for: it writes more in a second.
 const LINES: usize = 500;
 
@@ -97,8 +97,8 @@ fn row(who: &str, load: &str, seen: &Seen) -> Row {
 }
 
 fn ratios(attack: &Attack, quiet: &Seen, beside: &Seen) -> Vec<Ratio> {
-    let ratio = |name: String, value: f64, wanted: Wanted| Ratio { name, value, wanted: Some(wanted) };
-    let (name, at_most) = (attack.name, Wanted::AtMost);
+    let ratio = |name: String, value: f64, wanted: Bound| Ratio { name, value, wanted: Some(wanted) };
+    let (name, at_most) = (attack.name, Bound::AtMost);
     let p99 = |seen: &Seen| seen.messages.percentile(0.99).as_secs_f64();
     let mut ratios = vec![
         ratio(format!("p99 beside {name} / quiet"), p99(beside) / p99(quiet), at_most(3.0)),
@@ -110,7 +110,7 @@ fn ratios(attack: &Attack, quiet: &Seen, beside: &Seen) -> Vec<Ratio> {
         ratios.push(ratio(format!("failed reminders beside {name}"), reminders.failed as f64, at_most(0.0)));
     }
     if let Some(lines) = beside.lines {
-        let wanted = Wanted::AtLeast(LINES as f64);
+        let wanted = Bound::AtLeast(LINES as f64);
         ratios.push(ratio(format!("lines of the log kept beside {name}"), lines as f64, wanted));
     }
     if let Some(mebibytes) = attack.memory {
@@ -153,7 +153,7 @@ async fn observe(host: &Server, load: &Load, asks: Asks) -> anyhow::Result<Seen>
         }
     };
     let mut loads = pin!(async { tokio::try_join!(load::run(load), reminders) });
-    let (mut ticks, mut resident) = (tokio::time::interval(LOOK), 0);
+    let (mut ticks, mut resident) = (tokio::time::interval(POLL_INTERVAL), 0);
     let (messages, reminders) = loop {
         tokio::select! {
             ended = &mut loads => break ended?,

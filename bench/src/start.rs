@@ -8,7 +8,7 @@ use daca_tests::{Process, chat_agent, exchange, folders, ports};
 use tempfile::TempDir;
 
 use crate::extent::Extent;
-use crate::report::{Figure, Measure, Ratio, Row, Wanted};
+use crate::report::{Bound, Figure, Measure, Ratio, Row};
 use crate::server::{ServerOptions, Storage, host_program, local};
 
 const STARTS: usize = 9;
@@ -47,7 +47,7 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
         ratios: vec![Ratio {
             name: "start to first answer, cached, in ms".to_owned(),
             value: cached.as_secs_f64() * 1e3,
-            wanted: Some(Wanted::AtMost(100.0)),
+            wanted: Some(Bound::AtMost(100.0)),
         }],
         ..Measure::default()
     })

@@ -8,7 +8,7 @@ use daca_tests::deploy::with_section;
 
 use crate::extent::Extent;
 use crate::load::{self, Load, Order, Outcome, Pace};
-use crate::report::{Chart, Figure, Measure, Ratio, Row, Wanted};
+use crate::report::{Bound, Chart, Figure, Measure, Ratio, Row};
 use crate::server::{Server, ServerOptions, Storage};
 
 const ACTORS: [usize; 2] = [1_000, 10_000];
@@ -50,7 +50,7 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
         measure.ratios.push(Ratio {
             name: format!("p99 in the swap / at rest, {load}"),
             value: middle.ratio(),
-            wanted: Some(Wanted::AtMost(2.0)),
+            wanted: Some(Bound::AtMost(2.0)),
         });
         let all = swaps.iter().map(|swap| format!("{:.2}", swap.ratio())).collect::<Vec<_>>().join(", ");
         measure.notes.push(format!("{load}: the ratios of all swaps were {all}."));

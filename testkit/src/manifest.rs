@@ -38,11 +38,11 @@ pub(crate) enum ManifestSource {
 #[derive(Debug, Clone)]
 pub(crate) struct Addition {
     agent: String,
-    what: What,
+    kind: AdditionKind,
 }
 
 #[derive(Debug, Clone)]
-enum What {
+enum AdditionKind {
     Component(String),
     Setting(String, String),
     Permission(&'static str, String),
@@ -50,11 +50,14 @@ enum What {
 
 impl Addition {
     pub(crate) fn component(agent: &str, path: &Path) -> Addition {
-        Addition { agent: agent.to_owned(), what: What::Component(path.to_string_lossy().into_owned()) }
+        Addition {
+            agent: agent.to_owned(),
+            kind: AdditionKind::Component(path.to_string_lossy().into_owned()),
+        }
     }
 
     pub(crate) fn setting(agent: &str, key: &str, value: &str) -> Addition {
-        Addition { agent: agent.to_owned(), what: What::Setting(key.to_owned(), value.to_owned()) }
+        Addition { agent: agent.to_owned(), kind: AdditionKind::Setting(key.to_owned(), value.to_owned()) }
     }
 
     pub(crate) fn permission(agent: &str, permit: Permit<'_>) -> Addition {
@@ -64,25 +67,25 @@ impl Addition {
             Permit::Actor(entry) => ("actors", entry),
             Permit::Secret(entry) => ("secrets", entry),
         };
-        Addition { agent: agent.to_owned(), what: What::Permission(list, entry.to_owned()) }
+        Addition { agent: agent.to_owned(), kind: AdditionKind::Permission(list, entry.to_owned()) }
     }
 
     fn is_component(&self) -> bool {
-        matches!(self.what, What::Component(_))
+        matches!(self.kind, AdditionKind::Component(_))
     }
 
     /// Adds it to the table of its agent type. A table of another form is left for the manifest's reader to refuse.
     fn add_to(&self, agent: &mut Table) {
-        match &self.what {
-            What::Component(path) => {
+        match &self.kind {
+            AdditionKind::Component(path) => {
                 agent.insert("component".to_owned(), path.clone().into());
             }
-            What::Setting(key, value) => {
+            AdditionKind::Setting(key, value) => {
                 if let Some(settings) = table(agent, "settings") {
                     settings.insert(key.clone(), value.clone().into());
                 }
             }
-            What::Permission(list, entry) => {
+            AdditionKind::Permission(list, entry) => {
                 let lists = table(agent, "permissions");
                 let list = lists.map(|lists| lists.entry(*list).or_insert(Value::Array(Vec::new())));
                 if let Some(list) = list.and_then(Value::as_array_mut) {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::extent::Extent;
-use crate::report::{Figure, Measure, Ratio, Row, Wanted};
+use crate::report::{Bound, Figure, Measure, Ratio, Row};
 use comparison::{FRESH_ROUNDS, NEW_ACTORS};
 use contender::Contender;
 use measured::{Measured, middle};
@@ -91,7 +91,7 @@ fn ratios(script: &Measured, component: &Measured, saved: Duration) -> Vec<Ratio
     let at_most = |name: &str, value: f64, bound: f64| Ratio {
         name: name.to_owned(),
         value,
-        wanted: Some(Wanted::AtMost(bound)),
+        wanted: Some(Bound::AtMost(bound)),
     };
     vec![
         at_most("activation of a script, in ms", script.activation().as_secs_f64() * 1e3, 3.0),

@@ -13,7 +13,7 @@ use super::comparison;
 use super::contender::{self, Contender};
 use super::measured::{self, Measured};
 use crate::extent::Extent;
-use crate::report::{Figure, Measure, Ratio, Row, Wanted};
+use crate::report::{Bound, Figure, Measure, Ratio, Row};
 
 const CONTENDERS: [Contender; 3] = [Contender::Script, Contender::PythonEngine, Contender::Python];
 
@@ -62,7 +62,7 @@ fn row(measured: &Measured, load: &str, bytes: usize) -> Row {
 
 fn ratios(engine: &Measured, component: &Measured, engine_of_scripts: usize) -> Vec<Ratio> {
     let ratio = |name: &str, value: f64, wanted| Ratio { name: name.to_owned(), value, wanted };
-    let at_most = |bound| Some(Wanted::AtMost(bound));
+    let at_most = |bound| Some(Bound::AtMost(bound));
     vec![
         ratio(
             "activation of a script in Python, in ms",

@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_millis(500);
 /// When a reminder is due, from its registration.
 const DUE: Duration = Duration::from_millis(200);
 /// The time between two looks at whether it has fired.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// A reminder that is later has failed.
 const MAX_LATE: Duration = Duration::from_secs(30);
 
@@ -66,7 +66,7 @@ async fn late(client: &Client, server: SocketAddr, actor: &str) -> anyhow::Resul
         if fired.as_array().is_some_and(|fired| !fired.is_empty()) {
             return Ok(due.elapsed());
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     anyhow::bail!("a reminder did not fire within {MAX_LATE:?}")
 }

@@ -81,13 +81,13 @@ pub(crate) struct Ratio {
     /// The ratio.
     pub(crate) value: f64,
     /// What it should be.
-    pub(crate) wanted: Option<Wanted>,
+    pub(crate) wanted: Option<Bound>,
 }
 
 /// A bound on a ratio or a figure.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Wanted {
+pub(crate) enum Bound {
     /// No less.
     AtLeast(f64),
     /// No more.
@@ -141,16 +141,16 @@ impl Ratio {
     /// Is it what is asked? None when nothing is.
     pub(crate) fn is_met(&self) -> Option<bool> {
         self.wanted.map(|wanted| match wanted {
-            Wanted::AtLeast(bound) => self.value >= bound,
-            Wanted::AtMost(bound) => self.value <= bound,
+            Bound::AtLeast(bound) => self.value >= bound,
+            Bound::AtMost(bound) => self.value <= bound,
         })
     }
 
     /// What is asked, in words.
     pub(crate) fn wanted(&self) -> String {
         match self.wanted {
-            Some(Wanted::AtLeast(bound)) => format!("≥ {bound}"),
-            Some(Wanted::AtMost(bound)) => format!("≤ {bound}"),
+            Some(Bound::AtLeast(bound)) => format!("≥ {bound}"),
+            Some(Bound::AtMost(bound)) => format!("≤ {bound}"),
             None => String::new(),
         }
     }
@@ -207,7 +207,7 @@ pub(crate) mod tests {
             ratios: vec![Ratio {
                 name: "host / a".to_owned(),
                 value: 102.9,
-                wanted: Some(Wanted::AtLeast(1.5)),
+                wanted: Some(Bound::AtLeast(1.5)),
             }],
             notes: vec!["A note.".to_owned()],
             charts: vec![Chart { figure: "messages a second".to_owned(), title: "Rates <&>".to_owned() }],

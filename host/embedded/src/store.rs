@@ -39,7 +39,7 @@ const WAITING: usize = 1_024;
 /// Their bytes.
 const WAITING_BYTES: usize = 32 * 1024 * 1024;
 /// What each commit counts at least, so that no more of them wait than [`WAITING`].
-const LEAST_BYTES: usize = WAITING_BYTES / WAITING;
+const MIN_BYTES: usize = WAITING_BYTES / WAITING;
 /// The interval at which the file is checked.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -184,7 +184,7 @@ impl Store {
         commit: &Arc<TurnCommit>,
     ) -> Result<Vec<ScheduleChange>, Error> {
         let bytes = bytes_of(commit);
-        let _waits = self.waiting.acquire(&actor.agent_type, bytes.max(LEAST_BYTES)).await;
+        let _waits = self.waiting.acquire(&actor.agent_type, bytes.max(MIN_BYTES)).await;
         let (done, answer) = oneshot::channel();
         let turn = LastingParts(commit.clone());
         let gone = |_| Error::Unavailable("the state file is closed".into());

@@ -159,7 +159,7 @@ impl HostLimits {
     }
 
     fn check_memory(&self, problems: &mut Problems<'_>) {
-        let least = ByteSize(machine::LEAST_BUDGET);
+        let least = ByteSize(machine::MIN_BUDGET);
         let Some(memory) = self.memory.filter(|memory| *memory < least) else { return };
         let [memory, least] = sizes_for_people([memory, least]);
         let message = format!("host.memory is {memory}; the minimum is {least}");

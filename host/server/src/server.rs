@@ -46,7 +46,7 @@ const BACKLOG: u32 = 4096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The time for which an evicted connection is still read: a request that has arrived, and that nobody has had the time
 /// to read, is answered.
-const LAST_LOOK: Duration = Duration::from_millis(10);
+const LAST_READ_TIME: Duration = Duration::from_millis(10);
 /// The interval at which an evicted connection with a running request is checked again.
 const EVICTION_PAUSE: Duration = Duration::from_secs(1);
 
@@ -277,7 +277,7 @@ async fn until_ended(
         ended = &mut connection => return ended,
         () = evictable.evicted.cancelled() => {}
     }
-    let mut pause = LAST_LOOK;
+    let mut pause = LAST_READ_TIME;
     loop {
         if let Ok(ended) = tokio::time::timeout(pause, &mut connection).await {
             return ended;

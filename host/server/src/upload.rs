@@ -54,7 +54,7 @@ struct UploadQuery {
 }
 
 /// What an upload is to be.
-struct Wanted {
+struct UploadOptions {
     share: u8,
     label: Option<String>,
     file: Option<FileName>,
@@ -68,7 +68,7 @@ async fn put_component(
     request: Request,
 ) -> Result<Json<ChangeAnswer>, Refused> {
     let begun = begin(&state, agent_type, query);
-    let (agent_type, Wanted { share, label, file }) = match begun {
+    let (agent_type, UploadOptions { share, label, file }) = match begun {
         Ok(begun) => begun,
         Err(refused) => {
             discard(request.into_body()).await;
@@ -94,14 +94,14 @@ fn begin(
     state: &AdminState,
     agent_type: Result<Path<String>, PathRejection>,
     query: Result<Query<UploadQuery>, QueryRejection>,
-) -> Result<(String, Wanted), Refused> {
+) -> Result<(String, UploadOptions), Refused> {
     let agent_type = path(agent_type)?;
     let Query(UploadQuery { share, label, file }) = query.map_err(query_invalid)?;
     let file = file.as_deref().map(FileName::new).transpose().map_err(|reason| {
         HttpError::new(ErrorCode::QueryInvalid, format!("The parameter \"file\": {reason}."))
     })?;
     drop(state.deployer.permit()?);
-    Ok((agent_type, Wanted { share, label, file }))
+    Ok((agent_type, UploadOptions { share, label, file }))
 }
 
 /// Reads a component to its end. Its share of the budget is held as long as its bytes are.

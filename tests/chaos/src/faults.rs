@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use crate::cluster::Cluster;
 use crate::fault::{Edge, Fault};
-use crate::history::{History, What};
+use crate::history::{History, HistoryEvent};
 use crate::plan::{Planned, Round};
 
 /// Runs a round: each of its faults comes, lasts, and is healed. Its pause is left to the caller.
@@ -20,15 +20,15 @@ async fn one(planned: &Planned, cluster: &Cluster, history: &History) -> anyhow:
     let Planned { after, lasts, fault } = *planned;
     sleep(after).await;
     // Before it is applied: what follows from it does so after this line.
-    history.note(What::Applied(fault));
+    history.note(HistoryEvent::Applied(fault));
     let applied = apply(fault, cluster).with_context(|| format!("applying the fault: {fault}"));
     if applied.is_ok() {
         sleep(lasts).await;
     }
     heal(fault, cluster).with_context(|| format!("healing the fault: {fault}"))?;
-    history.note(What::Healed(fault));
+    history.note(HistoryEvent::Healed(fault));
     if let Fault::Kill(server) = fault {
-        history.note(What::Started(server));
+        history.note(HistoryEvent::Started(server));
     }
     applied
 }

@@ -24,13 +24,13 @@ const MAX_TEXT: usize = 300;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) ms: u64,
-    pub(crate) what: What,
+    pub(crate) what: HistoryEvent,
 }
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum What {
+pub(crate) enum HistoryEvent {
     Began {
         seed: u64,
         hosts: usize,
@@ -139,7 +139,7 @@ impl History {
     }
 
     /// Writes down what happens now. What goes wrong is for [`History::read`] to say.
-    pub(crate) fn note(&self, what: What) {
+    pub(crate) fn note(&self, what: HistoryEvent) {
         let mut written = self.written.lock();
         let record = Record { ms: self.now_ms(), what };
         if written.fault.is_none()
@@ -204,13 +204,13 @@ mod tests {
         let order = Order { op: "a".into(), remind_ms: Some(500), ..Order::default() };
         let asked = Asked { actor: "actor-1".into(), sequence: 4, way: Way::Keyed, order };
         let all = [
-            What::Began { seed: 1, hosts: 2, release: "1.16.2".into() },
-            What::Asked(asked),
-            What::Answered { op: "a".into(), outcome: Outcome::Kept(Some(entry)) },
-            What::Applied(Fault::Clock(1, -3600)),
-            What::Healed(Fault::Link(Link::SidecarToRedis(0), Trouble::HalfOpen)),
-            What::Ended { server: Server::Kafka, status: "1".into() },
-            What::Ready { host: 0, is_ready: true },
+            HistoryEvent::Began { seed: 1, hosts: 2, release: "1.16.2".into() },
+            HistoryEvent::Asked(asked),
+            HistoryEvent::Answered { op: "a".into(), outcome: Outcome::Kept(Some(entry)) },
+            HistoryEvent::Applied(Fault::Clock(1, -3600)),
+            HistoryEvent::Healed(Fault::Link(Link::SidecarToRedis(0), Trouble::HalfOpen)),
+            HistoryEvent::Ended { server: Server::Kafka, status: "1".into() },
+            HistoryEvent::Ready { host: 0, is_ready: true },
         ];
         for what in &all {
             history.note(what.clone());

@@ -7,7 +7,7 @@ use daca_tests::{client, is_well};
 use futures::future::join_all;
 
 use crate::cluster::Cluster;
-use crate::history::{History, What};
+use crate::history::{History, HistoryEvent};
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -20,9 +20,9 @@ pub(crate) async fn keep(cluster: &Cluster, history: &History) -> anyhow::Result
             if let Some(status) = process.ended()
                 && !cluster.is_held(server)
             {
-                history.note(What::Ended { server, status: status.to_string() });
+                history.note(HistoryEvent::Ended { server, status: status.to_string() });
                 process.start_again()?;
-                history.note(What::Started(server));
+                history.note(HistoryEvent::Started(server));
             }
         }
         tokio::time::sleep(INTERVAL).await;
@@ -36,7 +36,7 @@ pub(crate) async fn observe(cluster: &Cluster, history: &History) -> anyhow::Res
         for (host, is_ready) in readiness(cluster).await?.into_iter().enumerate() {
             if before[host] != Some(is_ready) {
                 before[host] = Some(is_ready);
-                history.note(What::Ready { host, is_ready });
+                history.note(HistoryEvent::Ready { host, is_ready });
             }
         }
         tokio::time::sleep(INTERVAL).await;

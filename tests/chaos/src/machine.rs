@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::history::{History, What};
+use crate::history::{History, HistoryEvent};
 
 /// How often it is measured.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -49,7 +49,7 @@ impl Machine {
             let measured = tokio::task::spawn_blocking(slowness).await.context("measuring the machine")?;
             let percent = self.note(measured);
             if percent >= WORTH_A_LINE {
-                history.note(What::Slow { percent });
+                history.note(HistoryEvent::Slow { percent });
             }
         }
     }

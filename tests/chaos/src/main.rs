@@ -65,10 +65,11 @@ struct Arguments {
 
 /// Reads `FROM-TO`.
 fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
-    const MOST: u64 = 1_000;
+    const MAX_SEEDS: u64 = 1_000;
     let range = text.split_once('-').and_then(|(from, to)| Some(from.parse().ok()?..=to.parse().ok()?));
-    let is_usable = |range: &RangeInclusive<u64>| !range.is_empty() && range.end() - range.start() < MOST;
-    range.filter(is_usable).ok_or_else(|| format!("two numbers such as 1-10, of at most {MOST} seeds"))
+    let is_usable =
+        |range: &RangeInclusive<u64>| !range.is_empty() && range.end() - range.start() < MAX_SEEDS;
+    range.filter(is_usable).ok_or_else(|| format!("two numbers such as 1-10, of at most {MAX_SEEDS} seeds"))
 }
 
 impl Arguments {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::checker::{Known, Rule, Violation};
 use crate::fault::{Fault, host_name};
-use crate::history::{Outcome, Record, Way, What};
+use crate::history::{HistoryEvent, Outcome, Record, Way};
 use crate::seen::Seen;
 
 /// How long before and after an operation a fault is part of its story.
@@ -24,9 +24,9 @@ pub(crate) fn summary(history: &[Record], seen: &Seen, violations: &[Violation])
     let mut ways = BTreeMap::new();
     for record in history {
         match &record.what {
-            What::Healed(fault) => *faults.entry(fault.kind()).or_default() += 1,
-            What::Asked(asked) => drop(ways.insert(asked.order.op.as_str(), asked.way)),
-            What::Answered { op, outcome } => {
+            HistoryEvent::Healed(fault) => *faults.entry(fault.kind()).or_default() += 1,
+            HistoryEvent::Asked(asked) => drop(ways.insert(asked.order.op.as_str(), asked.way)),
+            HistoryEvent::Answered { op, outcome } => {
                 let way = ways.get(op.as_str()).copied().map_or("?", way_word);
                 *answers.entry(format!("{way} {}", outcome_word(outcome))).or_default() += 1;
             }
@@ -89,7 +89,7 @@ fn named(violation: &Violation) -> String {
 fn story(history: &[Record], violation: &Violation) -> Vec<String> {
     let mut tries = 0;
     let mut is_told = |record: &&Record| {
-        let is_try = matches!(record.what, What::Tried { .. });
+        let is_try = matches!(record.what, HistoryEvent::Tried { .. });
         let is_about = is_about(&record.what, violation);
         tries += usize::from(is_try && is_about);
         is_about && (!is_try || tries <= MAX_TRIES)
@@ -105,14 +105,18 @@ fn story(history: &[Record], violation: &Violation) -> Vec<String> {
     told.into_iter().map(|(ms, line)| format!("{:>9}  {line}", seconds(ms))).collect()
 }
 
-fn is_about(what: &What, violation: &Violation) -> bool {
+fn is_about(what: &HistoryEvent, violation: &Violation) -> bool {
     let is_op = |op: &str| violation.op.as_deref() == Some(op);
     match what {
-        What::Asked(asked) => is_op(&asked.order.op),
-        What::Tried { op, .. } | What::Answered { op, .. } | What::Looked { op, .. } => is_op(op),
-        What::Ready { host, .. } => violation.rule == Rule::NotReady && violation.who == host_name(*host),
-        What::Ended { server, .. } => violation.who == server.name(),
-        What::Swapped { .. } => violation.rule == Rule::Swap,
+        HistoryEvent::Asked(asked) => is_op(&asked.order.op),
+        HistoryEvent::Tried { op, .. }
+        | HistoryEvent::Answered { op, .. }
+        | HistoryEvent::Looked { op, .. } => is_op(op),
+        HistoryEvent::Ready { host, .. } => {
+            violation.rule == Rule::NotReady && violation.who == host_name(*host)
+        }
+        HistoryEvent::Ended { server, .. } => violation.who == server.name(),
+        HistoryEvent::Swapped { .. } => violation.rule == Rule::Swap,
         _ => false,
     }
 }
@@ -127,8 +131,8 @@ fn faults(history: &[Record]) -> Vec<Lasting> {
     let (mut open, mut all) = (Vec::<(u64, Fault)>::new(), Vec::new());
     for record in history {
         match &record.what {
-            What::Applied(fault) => open.push((record.ms, *fault)),
-            What::Healed(fault) => {
+            HistoryEvent::Applied(fault) => open.push((record.ms, *fault)),
+            HistoryEvent::Healed(fault) => {
                 if let Some(at) = open.iter().position(|(_, one)| one == fault) {
                     all.push(Lasting { from: open.remove(at).0, to: record.ms, fault: *fault });
                 }
@@ -139,21 +143,23 @@ fn faults(history: &[Record]) -> Vec<Lasting> {
     all
 }
 
-fn line(what: &What) -> Option<String> {
+fn line(what: &HistoryEvent) -> Option<String> {
     Some(match what {
-        What::Asked(asked) => {
+        HistoryEvent::Asked(asked) => {
             let order = serde_json::to_string(&asked.order).unwrap_or_else(|error| error.to_string());
             format!("{} is asked, {}: {order}", asked.actor, way_word(asked.way))
         }
-        What::Tried { over, said, .. } => format!("over {over}, not acknowledged: {said}"),
-        What::Answered { outcome: Outcome::Kept(Some(entry)), .. } => {
+        HistoryEvent::Tried { over, said, .. } => format!("over {over}, not acknowledged: {said}"),
+        HistoryEvent::Answered { outcome: Outcome::Kept(Some(entry)), .. } => {
             format!("acknowledged at {} by {} ({})", entry.position, entry.host, entry.instance)
         }
-        What::Answered { outcome, .. } => format!("{}: {outcome:?}", outcome_word(outcome)),
-        What::Looked { over, by, shows, .. } => format!("looked for over {over}: {by} shows it: {shows}"),
-        What::Ready { host, is_ready } => format!("{} is ready: {is_ready}", host_name(*host)),
-        What::Ended { server, status } => format!("{} has ended by itself: {status}", server.name()),
-        What::Swapped { over, said } => format!("a version is deployed over {over}: {said}"),
+        HistoryEvent::Answered { outcome, .. } => format!("{}: {outcome:?}", outcome_word(outcome)),
+        HistoryEvent::Looked { over, by, shows, .. } => {
+            format!("looked for over {over}: {by} shows it: {shows}")
+        }
+        HistoryEvent::Ready { host, is_ready } => format!("{} is ready: {is_ready}", host_name(*host)),
+        HistoryEvent::Ended { server, status } => format!("{} has ended by itself: {status}", server.name()),
+        HistoryEvent::Swapped { over, said } => format!("a version is deployed over {over}: {said}"),
         _ => return None,
     })
 }
@@ -194,17 +200,17 @@ mod tests {
     fn a_story_has_what_concerns_it_and_the_faults_around() {
         let asked = |op: &str| {
             let order = Order { op: op.to_owned(), ..Order::default() };
-            What::Asked(Asked { actor: "actor-01".into(), sequence: 0, way: Way::Keyed, order })
+            HistoryEvent::Asked(Asked { actor: "actor-01".into(), sequence: 0, way: Way::Keyed, order })
         };
-        let answered = |op: &str| What::Answered { op: op.to_owned(), outcome: Outcome::Kept(None) };
+        let answered = |op: &str| HistoryEvent::Answered { op: op.to_owned(), outcome: Outcome::Kept(None) };
         let (redis, kafka) = (Fault::Kill(Server::Redis), Fault::Kill(Server::Kafka));
         let history = [
-            (0, What::Applied(kafka)),
-            (1_000, What::Healed(kafka)),
-            (20_000, What::Applied(redis)),
+            (0, HistoryEvent::Applied(kafka)),
+            (1_000, HistoryEvent::Healed(kafka)),
+            (20_000, HistoryEvent::Applied(redis)),
             (30_000, asked("a")),
             (30_001, asked("b")),
-            (40_000, What::Healed(redis)),
+            (40_000, HistoryEvent::Healed(redis)),
             (41_000, answered("a")),
             (41_001, answered("b")),
         ]

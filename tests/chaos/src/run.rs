@@ -12,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::collect::{collect, ledgers};
 use crate::fault::host_name;
 use crate::faults;
-use crate::history::{History, What};
+use crate::history::{History, HistoryEvent};
 use crate::keeper;
 use crate::machine::Machine;
 use crate::plan::{self, Extent, Round};
@@ -52,7 +52,7 @@ pub(crate) struct Verdict {
 pub(crate) async fn run(order: Order, cluster: &Cluster, history: &History) -> anyhow::Result<Verdict> {
     let release = cluster.hosts[0].sidecar.metadata().await?["runtimeVersion"].clone();
     let release = release.as_str().unwrap_or_default().to_owned();
-    history.note(What::Began { seed: order.seed, hosts: cluster.hosts.len(), release });
+    history.note(HistoryEvent::Began { seed: order.seed, hosts: cluster.hosts.len(), release });
     let machine = Machine::new();
     tokio::select! {
         ended = keeper::keep(cluster, history) => match ended? {},

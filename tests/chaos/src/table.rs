@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::checker::{Rule, Violation};
-use crate::history::{Outcome, Record, What};
+use crate::history::{HistoryEvent, Outcome, Record};
 
 /// A run in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,13 +23,14 @@ pub(crate) struct Counts {
 
 impl Counts {
     pub(crate) fn of(history: &[Record], violations: &[Violation]) -> Counts {
-        let of = |is_one: fn(&What) -> bool| history.iter().filter(|record| is_one(&record.what)).count();
+        let of =
+            |is_one: fn(&HistoryEvent) -> bool| history.iter().filter(|record| is_one(&record.what)).count();
         let unknown = || violations.iter().filter(|it| it.known.is_none());
         let with = |rules: &[Rule]| unknown().filter(|it| rules.contains(&it.rule)).count();
         Counts {
-            faults: of(|what| matches!(what, What::Healed(_))),
-            calls: of(|what| matches!(what, What::Asked(_))),
-            kept: of(|what| matches!(what, What::Answered { outcome: Outcome::Kept(_), .. })),
+            faults: of(|what| matches!(what, HistoryEvent::Healed(_))),
+            calls: of(|what| matches!(what, HistoryEvent::Asked(_))),
+            kept: of(|what| matches!(what, HistoryEvent::Answered { outcome: Outcome::Kept(_), .. })),
             lost: with(&[Rule::Lost, Rule::EffectLost, Rule::ReminderLost, Rule::NotStored]),
             doubled: with(&[Rule::Doubled, Rule::ReminderEndless]),
             known: violations.len() - unknown().count(),

@@ -2,7 +2,7 @@
 
 use daca_tests::{Answer, exchange};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::agent::{Agent, answered, said};
 
@@ -13,16 +13,32 @@ const UNREADABLE: &str = "Invalid event data format";
 
 pub(super) async fn every_request_has_the_answer_of_the_table(agent: &Agent) -> anyhow::Result<()> {
     let host = &agent.host;
+    let odd = "ü \u{0} \" \\ 漢 \u{1f600}";
+    for (path, body, (status, expected)) in cases(odd) {
+        let Answer { status: got, body: answer, .. } = host.send(Method::POST, path, body.clone()).await?;
+        assert_eq!((got.as_u16(), answer), (status, expected), "POST {path} {body}");
+    }
+    // What was refused left no trace, and the id of a message without one is `unknown`.
+    let kept = [answered("Hi"), said(odd), answered(odd), said("Yo"), answered("Yo")];
+    assert_eq!(host.get("/chat/u/history").await?.body, json!({ "history": kept }));
+    let kept = [said("Yo"), answered("Yo")];
+    assert_eq!(host.get("/chat/unknown/history").await?.body, json!({ "history": kept }));
+    let fresh = host.get("/chat/nobody/history").await?;
+    assert_eq!((fresh.status.as_u16(), fresh.body), (200, json!({"history": []})));
+    Ok(())
+}
+
+/// The path and the body of each request, with the status and the body of its answer.
+fn cases(odd: &str) -> Vec<(&'static str, String, (u16, Value))> {
     let refused = |detail: &str| (400, json!({ "detail": detail }));
     let processed = |text: &str| (200, json!({"status": "Message processed", "response": answered(text)}));
     let success = (200, json!({"status": "SUCCESS", "message": "Event processed"}));
     let dropped = (200, json!({"status": "DROP", "message": UNREADABLE}));
     let event = json!({"actor_id": "u", "input": said("Hi"), "output": answered("Hi")});
-    let odd = "ü \u{0} \" \\ 漢 \u{1f600}";
     let chat = "/chat/u";
     let receive = "/receive-message";
     let subscribe = "/subscribe";
-    let cases = [
+    vec![
         (chat, said("Hi").to_string(), (200, json!({"response": answered("Hi")}))),
         (chat, said(odd).to_string(), (200, json!({"response": answered(odd)}))),
         (chat, said("").to_string(), refused(NO_CONTENT)),
@@ -61,19 +77,7 @@ pub(super) async fn every_request_has_the_answer_of_the_table(agent: &Agent) -> 
         (subscribe, json!({"id": "1"}).to_string(), dropped.clone()),
         (subscribe, "[]".into(), dropped.clone()),
         (subscribe, "no JSON".into(), dropped),
-    ];
-    for (path, body, (status, expected)) in cases {
-        let Answer { status: got, body: answer, .. } = host.send(Method::POST, path, body.clone()).await?;
-        assert_eq!((got.as_u16(), answer), (status, expected), "POST {path} {body}");
-    }
-    // What was refused left no trace, and the id of a message without one is `unknown`.
-    let kept = [answered("Hi"), said(odd), answered(odd), said("Yo"), answered("Yo")];
-    assert_eq!(host.get("/chat/u/history").await?.body, json!({ "history": kept }));
-    let kept = [said("Yo"), answered("Yo")];
-    assert_eq!(host.get("/chat/unknown/history").await?.body, json!({ "history": kept }));
-    let fresh = host.get("/chat/nobody/history").await?;
-    assert_eq!((fresh.status.as_u16(), fresh.body), (200, json!({"history": []})));
-    Ok(())
+    ]
 }
 
 pub(super) async fn the_last_five_entries_are_kept_with_every_field(agent: &Agent) -> anyhow::Result<()> {

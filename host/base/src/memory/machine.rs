@@ -9,7 +9,7 @@
 use std::path::Path;
 
 /// The smallest budget: the program itself, and the cache of the state file, take about as much as that.
-pub const LEAST_BUDGET: u64 = 128 * 1024 * 1024;
+pub const MIN_BUDGET: u64 = 128 * 1024 * 1024;
 /// Pieces of at least so many bytes are mapped one by one, and go back to the system when they are freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGE_PIECE: i32 = 1024 * 1024;
@@ -26,7 +26,7 @@ pub fn default_budget() -> u64 {
 fn part_of(machine: Option<u64>, group: Option<u64>) -> u64 {
     let parts = [machine.map(|bytes| bytes / 2), group.map(|bytes| bytes / 4 * 3)];
     // Without a limit, the group's is larger than any machine.
-    parts.into_iter().flatten().min().unwrap_or(LEAST_BUDGET).max(LEAST_BUDGET)
+    parts.into_iter().flatten().min().unwrap_or(MIN_BUDGET).max(MIN_BUDGET)
 }
 
 /// The bytes of this process that are in memory, without what it shares: images of memories, each of which the kernel counts
@@ -117,8 +117,8 @@ mod tests {
         assert_eq!(part_of(Some(8 * GIB), Some(GIB)), GIB / 4 * 3);
         // Version 1 says so without a limit.
         assert_eq!(part_of(Some(8 * GIB), Some(u64::MAX / 4096 * 4096)), 4 * GIB);
-        assert_eq!(part_of(Some(GIB), Some(1024)), LEAST_BUDGET);
-        assert_eq!(part_of(None, None), LEAST_BUDGET);
+        assert_eq!(part_of(Some(GIB), Some(1024)), MIN_BUDGET);
+        assert_eq!(part_of(None, None), MIN_BUDGET);
     }
 
     #[test]
@@ -130,6 +130,6 @@ mod tests {
         assert_eq!(resident_of(&format!("{text}RssShmem:\t 1024 kB\n")), Some(1024 * 1024));
         assert_eq!(kibibytes(text, "VmSwap:"), None);
         assert!(resident().is_some_and(|bytes| bytes > 0));
-        assert!(default_budget() >= LEAST_BUDGET);
+        assert!(default_budget() >= MIN_BUDGET);
     }
 }

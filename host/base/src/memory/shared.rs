@@ -11,8 +11,9 @@ use crate::waiters::Waiters;
 
 /// The most idle things that are given up for one request.
 const MAX_RECLAIMED: usize = 1_024;
-/// The part of the budget that stays for reservations, whatever is measured: a host in which nothing fits serves nobody.
-const LEAST_PART: u64 = 4;
+/// The part of the budget, as a divisor, that stays for reservations, whatever is measured: a host in which nothing fits
+/// serves nobody.
+const MIN_PART_DIVISOR: u64 = 4;
 
 /// Gives up what is idle.
 pub trait Reclaim: Send + Sync {
@@ -85,7 +86,7 @@ impl Shared {
 
     /// The sum up to which reservations of this kind may go.
     fn ceiling(&self, kind: MemoryKind) -> u64 {
-        let rest = self.process.rest.load(Ordering::Relaxed).min(self.limit - self.limit / LEAST_PART);
+        let rest = self.process.rest.load(Ordering::Relaxed).min(self.limit - self.limit / MIN_PART_DIVISOR);
         // A new instance takes a place that an old one has left warm.
         let warm = match kind {
             MemoryKind::Instances => self.accounts.first().map(|host| host.of(MemoryKind::WarmSlots)),

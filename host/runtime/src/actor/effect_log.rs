@@ -368,7 +368,7 @@ pub(super) fn read_stored(value: &Bytes) {
         let texts = head.effects.iter().map(|effect| &effect.text).collect::<Vec<_>>();
         let _written = stored::text(&head.segments, &texts);
     }
-    let _written = DeadLetters::read(Some(value)).map(|letters| letters.text());
+    DeadLetters::read(Some(value)).map(|letters| letters.text()).ok(); // only a panic would be an error here
 }
 
 /// Returns `true` if a commit has a turn's effects, or changes the log in another way.

@@ -96,7 +96,7 @@ fn next_turn_id() -> Arc<str> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let mut id = String::with_capacity(RUN.len() + MAX_DIGITS);
     id.push_str(&RUN);
-    let _written = write!(id, "{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    write!(id, "{}", NEXT.fetch_add(1, Ordering::Relaxed)).ok(); // a String takes everything
     id.into()
 }
 

@@ -28,7 +28,7 @@ use daca_model::backend::WakeupKind;
 use daca_model::{Fault, TurnKind};
 
 /// What a call may copy out of a guest whose limits are small: its errors and lines of the log are texts, too.
-const LEAST_COPIED: u64 = 1024 * 1024;
+const MIN_COPIED: u64 = 1024 * 1024;
 /// The bytes that a key takes which the host reads from a guest: the longest, and what a list of texts needs for each.
 const KEY_BYTES: u64 = 600;
 
@@ -157,7 +157,7 @@ fn copied_bytes(limits: &AgentLimits) -> usize {
     let sizes = [limits.reply, limits.payload, limits.state_value, limits.state_bytes_per_turn];
     let largest = sizes.iter().map(ByteSize::as_u64).max().unwrap_or(0);
     let keys = KEY_BYTES.saturating_mul(limits.state_keys_per_turn as u64);
-    let bytes = largest.saturating_mul(3).max(keys).saturating_add(LEAST_COPIED);
+    let bytes = largest.saturating_mul(3).max(keys).saturating_add(MIN_COPIED);
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 

@@ -21,7 +21,7 @@ const UNTOUCHED: usize = 1024 * 1024;
 /// the image. How many it writes is not known before; what is more than the half shows when the host is measured.
 const UNTOUCHED_OF_IMAGE: u64 = 2;
 /// How long a turn waits for memory of the host, before it is given up.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Limits the sum of all memories and tables of an instance. Wasmtime's own `StoreLimits` limits each one separately.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl MemoryLimiter {
         // It stays so if the turn ends while it waits.
         self.is_starved = true;
         self.reserved
-            .wait_grow(bytes, PATIENCE)
+            .wait_grow(bytes, WAIT_TIMEOUT)
             .await
             .map_err(|error| wasmtime::Error::msg(error.to_string()))?;
         self.is_starved = false;

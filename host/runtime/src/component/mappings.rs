@@ -14,7 +14,7 @@ const MAPS_PER_INSTANCE: usize = MAPS_PER_STACK + MAPS_PER_MEMORY;
 /// Mappings of one with two memories, whose images are mapped.
 const MAPS_PER_MAPPED_INSTANCE: usize = MAPS_PER_STACK + 2 * MAPS_PER_MAPPED_MEMORY;
 /// The part of all live instances, as a divisor, that may have mapped images at least.
-const LEAST_MAPPED: usize = 4;
+const MIN_MAPPED_DIVISOR: usize = 4;
 /// Mappings that are reserved for everything else.
 const MAPS_FOR_THE_REST: usize = 4_096;
 /// The kernel's default, for when the limit cannot be read.
@@ -28,8 +28,8 @@ pub fn map_count_limit() -> usize {
 
 /// The number of live instances, with one memory each, that a number of mappings allows.
 pub fn most_live_instances(map_count_limit: usize) -> usize {
-    let for_so_many = LEAST_MAPPED * MAPS_PER_INSTANCE + MAPS_PER_MAPPED_INSTANCE;
-    (for_instances(map_count_limit) / for_so_many * LEAST_MAPPED).clamp(16, 50_000)
+    let for_so_many = MIN_MAPPED_DIVISOR * MAPS_PER_INSTANCE + MAPS_PER_MAPPED_INSTANCE;
+    (for_instances(map_count_limit) / for_so_many * MIN_MAPPED_DIVISOR).clamp(16, 50_000)
 }
 
 /// The number among so many live instances whose images may be mapped: all of them, if there are enough mappings. Those of
@@ -68,7 +68,7 @@ mod tests {
                     + MAPS_PER_MAPPED_INSTANCE * mapped
                     + MAPS_FOR_THE_REST;
                 assert!(
-                    maps <= limit && mapped >= instances / LEAST_MAPPED,
+                    maps <= limit && mapped >= instances / MIN_MAPPED_DIVISOR,
                     "{instances} of {limit}: {maps}"
                 );
                 assert!(memories >= instances, "{instances} of {limit}: {memories}");

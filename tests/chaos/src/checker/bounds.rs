@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::violation::{Rule, Violation};
-use crate::history::{Outcome, Record, Way, What};
+use crate::history::{HistoryEvent, Outcome, Record, Way};
 use crate::seen::{Ledger, Seen};
 use crate::wire::{EVENT, REMINDER};
 
 /// Operations of each kind that were acknowledged at least, and entries of events and reminders, and SMS.
-const LEAST: usize = 5;
+const MIN_COUNT: usize = 5;
 /// Acknowledged entries that may be lost for a reason that is known of Dapr, one of so many. One of 300 is common.
 const KNOWN_OF: usize = 20;
 /// As many may be anyway: a short run has few.
@@ -32,8 +32,8 @@ pub(crate) fn bounds(history: &[Record], seen: &Seen, violations: &[Violation]) 
         ("SMS", seen.sms.len()),
     ];
     let mut wrong = Vec::new();
-    for (what, count) in done.into_iter().filter(|(_, count)| *count < LEAST) {
-        let (expected, seen) = (format!("{LEAST} {what} at least"), count.to_string());
+    for (what, count) in done.into_iter().filter(|(_, count)| *count < MIN_COUNT) {
+        let (expected, seen) = (format!("{MIN_COUNT} {what} at least"), count.to_string());
         wrong.push(Violation::new(Rule::TooLittle, "the run", None, &expected, seen));
     }
     let known = violations.iter().filter(|it| it.rule == Rule::Lost && it.known.is_some()).count();
@@ -50,8 +50,8 @@ fn acknowledged(history: &[Record]) -> BTreeMap<Way, usize> {
     let (mut ways, mut counts) = (BTreeMap::new(), BTreeMap::new());
     for record in history {
         match &record.what {
-            What::Asked(asked) => drop(ways.insert(asked.order.op.as_str(), asked.way)),
-            What::Answered { op, outcome: Outcome::Kept(_) } => {
+            HistoryEvent::Asked(asked) => drop(ways.insert(asked.order.op.as_str(), asked.way)),
+            HistoryEvent::Answered { op, outcome: Outcome::Kept(_) } => {
                 if let Some(way) = ways.get(op.as_str()) {
                     *counts.entry(*way).or_default() += 1;
                 }

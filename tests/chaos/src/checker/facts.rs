@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::violation::Known;
 use crate::fault::{Fault, Link, Server, host_name};
-use crate::history::{Asked, Outcome, Record, What};
+use crate::history::{Asked, HistoryEvent, Outcome, Record};
 use crate::wire::{CALL, Entry, KAFKA};
 
 /// How long after a change of hosts two of them may have an actor, as far as Dapr is to blame; on a slow machine as much longer
@@ -51,36 +51,36 @@ pub(crate) struct Facts {
 impl Facts {
     pub(crate) fn of(history: &[Record]) -> Facts {
         let slow = history.iter().filter_map(|Record { ms, what }| match what {
-            What::Slow { percent } => Some((*ms, *percent)),
+            HistoryEvent::Slow { percent } => Some((*ms, *percent)),
             _ => None,
         });
         let mut facts = Facts { slow: slow.collect(), ..Facts::default() };
         let mut applied = Vec::new();
         for Record { ms, what } in history {
             match what {
-                What::Began { release, .. } => facts.release.clone_from(release),
-                What::Asked(asked) => {
+                HistoryEvent::Began { release, .. } => facts.release.clone_from(release),
+                HistoryEvent::Asked(asked) => {
                     let operation = Operation { asked: asked.clone(), asked_ms: *ms, answered: None };
                     facts.operations.insert(asked.order.op.clone(), operation);
                 }
-                What::Answered { op, outcome } => {
+                HistoryEvent::Answered { op, outcome } => {
                     if let Some(operation) = facts.operations.get_mut(op) {
                         operation.answered = Some((*ms, outcome.clone()));
                     }
                 }
-                What::Looked { op, over, by, shows: false } => {
+                HistoryEvent::Looked { op, over, by, shows: false } => {
                     let (op, over, by) = (op.clone(), over.clone(), by.clone());
                     facts.stale_looks.push(StaleLook { ms: *ms, op, over, by });
                 }
-                What::Applied(fault) => applied.push((*ms, *fault)),
-                What::Healed(fault) => {
+                HistoryEvent::Applied(fault) => applied.push((*ms, *fault)),
+                HistoryEvent::Healed(fault) => {
                     let since =
                         applied.iter().position(|(_, one)| one == fault).map(|at| applied.remove(at).0);
                     facts.add_fault(*fault, since.unwrap_or(*ms), *ms);
                 }
-                What::Ended { server, status } => facts.add_end(*server, status, *ms),
-                What::Started(server) if changes_hosts(*server) => facts.add_change(*ms, *ms),
-                What::Ready { .. } => facts.add_change(ms.saturating_sub(SEEN_LATE_MS), *ms),
+                HistoryEvent::Ended { server, status } => facts.add_end(*server, status, *ms),
+                HistoryEvent::Started(server) if changes_hosts(*server) => facts.add_change(*ms, *ms),
+                HistoryEvent::Ready { .. } => facts.add_change(ms.saturating_sub(SEEN_LATE_MS), *ms),
                 _ => {}
             }
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fault::{Fault, Link, Server, Trouble};
-use crate::history::{Asked, Outcome, Way, What};
+use crate::history::{Asked, HistoryEvent, Outcome, Way};
 use crate::seen::{Event, Ledger, Sms};
 use crate::wire::{ACTOR, CALL, EVENT, Entry, KAFKA, Order, REMINDER, Recorded, TIMER};
 
@@ -25,7 +25,7 @@ impl World {
     /// reminder and a timer; and it gets a message.
     fn good() -> World {
         let mut world = World { history: Vec::new(), seen: Seen::default() };
-        world.note(0, What::Began { seed: 1, hosts: 2, release: "1.16.2".into() });
+        world.note(0, HistoryEvent::Began { seed: 1, hosts: 2, release: "1.16.2".into() });
         let to_b = Some(B.to_owned());
         world.asked(
             100,
@@ -45,19 +45,20 @@ impl World {
         world
     }
 
-    fn note(&mut self, ms: u64, what: What) {
+    fn note(&mut self, ms: u64, what: HistoryEvent) {
         self.history.push(Record { ms, what });
     }
 
     fn asked(&mut self, ms: u64, op: &str, way: Way, order: Order) {
         let kind = if way == Way::Kafka { KAFKA } else { CALL };
         let order = Order { op: op.to_owned(), kind: kind.to_owned(), ..order };
-        self.note(ms, What::Asked(Asked { actor: A.to_owned(), sequence: ms, way, order }));
+        self.note(ms, HistoryEvent::Asked(Asked { actor: A.to_owned(), sequence: ms, way, order }));
     }
 
     fn answered(&mut self, ms: u64, op: &str, outcome: Outcome) {
-        self.history.retain(|it| !matches!(&it.what, What::Answered { op: other, .. } if other == op));
-        self.note(ms, What::Answered { op: op.to_owned(), outcome });
+        self.history
+            .retain(|it| !matches!(&it.what, HistoryEvent::Answered { op: other, .. } if other == op));
+        self.note(ms, HistoryEvent::Answered { op: op.to_owned(), outcome });
     }
 
     /// A ledger with these entries, each of which is announced.
@@ -100,7 +101,7 @@ impl World {
     }
 
     fn joins(&mut self) {
-        self.note(261, What::Started(Server::Sidecar(1)));
+        self.note(261, HistoryEvent::Started(Server::Sidecar(1)));
     }
 
     /// The rules that are violated, with the classes of what is known.
@@ -294,12 +295,12 @@ fn two_places_are_known_of_dapr_only_if_hosts_changed_just_then() {
     assert_eq!(world.violated(), [(Rule::Lost, known), (Rule::TwoPlaces, known)]);
 
     // The newer placement waits.
-    world.history[0].what = What::Began { seed: 1, hosts: 2, release: "1.18.3".into() };
+    world.history[0].what = HistoryEvent::Began { seed: 1, hosts: 2, release: "1.18.3".into() };
     world.violates(&[Rule::Lost, Rule::TwoPlaces]);
     // A sidecar that hears nothing is known of every release.
     let half_open = Fault::Link(Link::SidecarToPlacement(1), Trouble::HalfOpen);
-    world.note(240, What::Applied(half_open));
-    world.note(280, What::Healed(half_open));
+    world.note(240, HistoryEvent::Applied(half_open));
+    world.note(280, HistoryEvent::Healed(half_open));
     let known = Some(Known::DeafSidecar);
     assert_eq!(world.violated(), [(Rule::Lost, known), (Rule::TwoPlaces, known)]);
 }
@@ -312,9 +313,9 @@ fn a_change_of_hosts_explains_more_on_a_slow_machine() {
     for record in &mut world.history {
         record.ms += 20_000;
     }
-    world.note(1_000, What::Started(Server::Sidecar(1)));
+    world.note(1_000, HistoryEvent::Started(Server::Sidecar(1)));
     world.violates(&[Rule::Lost, Rule::TwoPlaces]);
-    world.note(2_000, What::Slow { percent: 300 });
+    world.note(2_000, HistoryEvent::Slow { percent: 300 });
     let known = Some(Known::PlacementDoesNotWait);
     assert_eq!(world.violated(), [(Rule::Lost, known), (Rule::TwoPlaces, known)]);
 }
@@ -331,7 +332,7 @@ fn a_host_that_loses_an_entry_by_itself_is_not_dapr() {
 
     let mut world = World::good();
     world.overwrite(2, "c9");
-    world.note(60_000, What::Started(Server::Host(1)));
+    world.note(60_000, HistoryEvent::Started(Server::Host(1)));
     world.violates(&[Rule::Lost, Rule::TwoPlaces]);
 }
 
@@ -354,12 +355,16 @@ fn what_another_host_wrote_before_it_explains_an_entry_that_is_gone() {
 
 #[test]
 fn a_read_shows_what_was_acknowledged() {
-    let looked =
-        |by: &str| What::Looked { op: "c0".into(), over: "host2".into(), by: by.into(), shows: false };
+    let looked = |by: &str| HistoryEvent::Looked {
+        op: "c0".into(),
+        over: "host2".into(),
+        by: by.into(),
+        shows: false,
+    };
     let mut world = World::good();
     world.note(160, looked("host2"));
     world.violates(&[Rule::StaleRead]);
-    world.note(155, What::Healed(Fault::Pause(Server::Host(1))));
+    world.note(155, HistoryEvent::Healed(Fault::Pause(Server::Host(1))));
     assert_eq!(world.violated(), [(Rule::StaleRead, Some(Known::PlacementDoesNotWait))]);
     // The host that has acknowledged it does not show it.
     world.note(160, looked("host1"));
@@ -381,8 +386,8 @@ fn hosts_come_back_agree_and_have_no_actor_twice() {
     let mut world = World::good();
     world.seen.unready = vec!["host2".into()];
     world.seen.swap_fault = Some("host2 serves another version".into());
-    world.note(500, What::Ended { server: Server::Host(0), status: "signal 6".into() });
+    world.note(500, HistoryEvent::Ended { server: Server::Host(0), status: "signal 6".into() });
     // A sidecar may end by itself: somebody starts it again.
-    world.note(500, What::Ended { server: Server::Sidecar(0), status: "exit code 1".into() });
+    world.note(500, HistoryEvent::Ended { server: Server::Sidecar(0), status: "exit code 1".into() });
     world.violates(&[Rule::NotReady, Rule::HostEnded, Rule::Swap]);
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::answers::{outcome, said};
 use super::context::{Workload, actor_name};
 use super::orders;
-use crate::history::{Asked, Outcome, Way, What};
+use crate::history::{Asked, HistoryEvent, Outcome, Way};
 use crate::wire::{Entry, PAGE, Page};
 
 /// How long a caller pauses on the average: 20 of them make about 30 calls a second.
@@ -28,12 +28,14 @@ pub(super) async fn work(workload: &Workload<'_>, actor: usize) {
         }
         let asked = orders::call(&mut rng, actor, sequence);
         let looks = rng.u32(0..4) == 0;
-        workload.history.note(What::Asked(asked.clone()));
+        workload.history.note(HistoryEvent::Asked(asked.clone()));
         let outcome = match asked.way {
             Way::Keyed => with_key(workload, &asked).await,
             Way::Keyless | Way::Kafka => send(workload, &asked, sequence).await.1,
         };
-        workload.history.note(What::Answered { op: asked.order.op.clone(), outcome: outcome.clone() });
+        workload
+            .history
+            .note(HistoryEvent::Answered { op: asked.order.op.clone(), outcome: outcome.clone() });
         if let Outcome::Kept(Some(entry)) = outcome
             && looks
         {
@@ -52,7 +54,7 @@ async fn with_key(workload: &Workload<'_>, asked: &Asked) -> Outcome {
             return outcome;
         }
         let said = said(&outcome);
-        workload.history.note(What::Tried { op: asked.order.op.clone(), over, said: said.clone() });
+        workload.history.note(HistoryEvent::Tried { op: asked.order.op.clone(), over, said: said.clone() });
         if workload.gives_up() {
             // An earlier try may have been kept, whatever the last one says.
             return Outcome::Unknown(format!("nobody has acknowledged it: {said}"));
@@ -80,7 +82,7 @@ async fn look(workload: &Workload<'_>, asked: &Asked, entry: &Entry, attempt: u6
     if let Ok(page) = page(request).await {
         let shows = page.entries.iter().any(|one| one.op == entry.op && one.kind == entry.kind);
         let op = asked.order.op.clone();
-        workload.history.note(What::Looked { op, over, by: page.host, shows });
+        workload.history.note(HistoryEvent::Looked { op, over, by: page.host, shows });
     }
 }
 

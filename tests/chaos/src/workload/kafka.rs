@@ -10,7 +10,7 @@ use serde_json::json;
 use super::context::{ACTORS, Workload};
 use super::orders;
 use crate::cluster::Cluster;
-use crate::history::{Outcome, What, shortened};
+use crate::history::{HistoryEvent, Outcome, shortened};
 use crate::manifest::KAFKA_TOPIC;
 
 /// How long a sender pauses on the average: 20 of them send 6 messages a second.
@@ -47,13 +47,13 @@ pub(super) async fn work(
         let asked = orders::message(&mut rng, actor, sequence);
         let op = asked.order.op.clone();
         let payload = json!({ "actor_id": asked.actor, "message": asked.order }).to_string();
-        workload.history.note(What::Asked(asked.clone()));
+        workload.history.note(HistoryEvent::Asked(asked.clone()));
         let record = FutureRecord::to(KAFKA_TOPIC).key(&asked.actor).payload(&payload);
         let outcome = match producer.send(record, DELIVER_WITHIN).await {
             Ok(_) => Outcome::Kept(None),
             Err((error, _)) => Outcome::Unanswered(shortened(&error.to_string())),
         };
-        workload.history.note(What::Answered { op, outcome });
+        workload.history.note(HistoryEvent::Answered { op, outcome });
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::context::{ACTORS, Workload};
-use crate::history::{What, shortened};
+use crate::history::{HistoryEvent, shortened};
 use crate::manifest::{GUEST, TYPE};
 
 /// How long the deployer pauses on the average.
@@ -55,7 +55,7 @@ async fn deploy(workload: &Workload<'_>, component: &[u8], number: u64) -> anyho
         Ok(answer) => format!("{:?}", answer.outcome()),
         Err(error) => format!("{error:#}"),
     };
-    workload.history.note(What::Swapped { over, said: shortened(&said) });
+    workload.history.note(HistoryEvent::Swapped { over, said: shortened(&said) });
     let answer = answer?;
     anyhow::ensure!(answer.status == 200, "{said}");
     Ok(answer.body["version"].clone())

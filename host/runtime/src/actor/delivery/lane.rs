@@ -61,8 +61,8 @@ impl WaitingEffect {
     }
 
     /// Counts a failed attempt. Returns `true` if it was the last one.
-    pub(super) fn has_failed(&mut self, least_attempts: u32, clock: &Clock) -> bool {
+    pub(super) fn has_failed(&mut self, min_attempts: u32, clock: &Clock) -> bool {
         self.failures = self.failures.saturating_add(1);
-        self.earlier.saturating_add(self.failures) >= least_attempts && clock.monotonic() >= self.expires
+        self.earlier.saturating_add(self.failures) >= min_attempts && clock.monotonic() >= self.expires
     }
 }

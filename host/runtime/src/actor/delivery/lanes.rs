@@ -206,25 +206,25 @@ impl Shared {
     async fn deliver(&self, actor: &ActorAddress, batch: Vec<WaitingEffect>) -> Vec<WaitingEffect> {
         let effects = batch.iter().map(WaitingEffect::effect).collect::<Vec<_>>();
         let mut results = self.backend.deliver(actor, &effects).await.into_iter();
-        let least_attempts = self.options.of_actor(actor).least_attempts;
+        let min_attempts = self.options.of_actor(actor).min_attempts;
         let (mut rest, mut is_held_up) = (Vec::new(), false);
         for waiting in batch {
             // There is a result for each effect. An effect without one would be lost, and count as waiting forever.
             let tried = results.next().unwrap_or_else(|| Tried::from(Err(no_result())));
             let holds_up = tried.result.as_ref().is_err_and(Error::is_retryable);
-            rest.extend(self.settle(waiting, tried, (!is_held_up).then_some(least_attempts)));
+            rest.extend(self.settle(waiting, tried, (!is_held_up).then_some(min_attempts)));
             is_held_up |= holds_up;
         }
         rest
     }
 
     /// Records the result of one delivery. Returns the effect if it is to be retried. An effect that others hold up has
-    /// no `least_attempts`: its attempts do not count yet.
+    /// no `min_attempts`: its attempts do not count yet.
     fn settle(
         &self,
         mut waiting: WaitingEffect,
         tried: Tried,
-        least_attempts: Option<u32>,
+        min_attempts: Option<u32>,
     ) -> Option<WaitingEffect> {
         let id = waiting.id;
         let Tried { attempts, result } = tried;
@@ -235,7 +235,7 @@ impl Shared {
         };
         let attempts = self.outbox.attempted(id, attempts, Some(error.to_string()));
         if error.is_retryable()
-            && !least_attempts.is_some_and(|least| waiting.has_failed(least, self.backend.clock()))
+            && !min_attempts.is_some_and(|min| waiting.has_failed(min, self.backend.clock()))
         {
             tracing::debug!("effect {id} will be retried: {error}");
             return Some(waiting);

@@ -66,7 +66,7 @@ pub struct RetryPolicy {
     /// The time since the commit of its turn after which an effect is given up.
     pub retry_for: Duration,
     /// The attempts that it has in any case.
-    pub least_attempts: u32,
+    pub min_attempts: u32,
     /// The waits between them.
     pub backoff: Backoff,
     /// What waits for it.
@@ -78,7 +78,7 @@ impl RetryPolicy {
     pub fn attempts(attempts: u32, retry_delay: Duration) -> RetryPolicy {
         RetryPolicy {
             retry_for: Duration::ZERO,
-            least_attempts: attempts,
+            min_attempts: attempts,
             backoff: Backoff::unbounded(retry_delay),
             order: EffectOrder::Component,
         }
@@ -88,7 +88,7 @@ impl RetryPolicy {
         let first = rules.backoff.unwrap_or(limits.effect_retry_delay);
         RetryPolicy {
             retry_for: rules.retry_for,
-            least_attempts: limits.effect_attempts,
+            min_attempts: limits.effect_attempts,
             backoff: Backoff::new(first, rules.backoff_max),
             order: rules.order,
         }

@@ -37,7 +37,7 @@ fn options() -> DeliveryOptions {
 fn patient() -> RetryPolicy {
     RetryPolicy {
         retry_for: 24 * HOUR,
-        least_attempts: 5,
+        min_attempts: 5,
         backoff: Backoff::new(Duration::from_secs(1), 5 * MINUTE),
         order: EffectOrder::Component,
     }
