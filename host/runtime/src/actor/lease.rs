@@ -80,26 +80,48 @@ mod tests {
     use crate::fake::FakeBackend;
 
     #[test]
-    fn a_lease_is_held_from_a_confirmed_write_until_it_is_revoked() {
-        let (backend, lease) = (FakeBackend::delivering(|_| Ok(())), Lease::default());
+    fn a_lease_is_held_from_a_confirmed_write_as_long_as_the_sidecar_answers() {
+        let (backend, lease) = (FakeBackend::sound(), Lease::default());
         assert!(!lease.is_held(&*backend), "nothing was confirmed");
         lease.confirm(0, lease.generation());
         assert!(lease.is_held(&*backend));
-        assert!(
-            !{
-                lease.confirm(1, lease.generation());
-                lease.is_held(&*backend)
-            },
-            "it was another epoch"
-        );
+        backend.end_leases();
+        assert!(!lease.is_held(&*backend));
+    }
 
+    #[test]
+    fn a_lease_ends_with_its_epoch() {
+        let (backend, lease) = (FakeBackend::sound(), Lease::default());
+        lease.confirm(0, lease.generation());
+        backend.begin_epoch();
+        assert!(!lease.is_held(&*backend), "another host may have owned the actor");
+        lease.confirm(0, lease.generation());
+        assert!(!lease.is_held(&*backend), "that write was of the epoch before");
+        lease.confirm(1, lease.generation());
+        assert!(lease.is_held(&*backend));
+    }
+
+    #[test]
+    fn a_lease_that_is_revoked_during_a_turn_is_not_confirmed_by_it() {
+        let (backend, lease) = (FakeBackend::sound(), Lease::default());
         let (generation, turn) = (lease.generation(), lease.revoked());
+        lease.confirm(0, generation);
         lease.revoke();
         assert!(turn.is_cancelled() && !lease.is_held(&*backend));
         lease.confirm(0, generation);
         assert!(!lease.is_held(&*backend), "that turn began before it was revoked");
+        lease.confirm(0, lease.generation());
+        assert!(lease.is_held(&*backend));
+    }
+
+    #[test]
+    fn a_renewal_is_void_if_the_lease_was_revoked_once_more() {
+        let lease = Lease::default();
+        lease.revoke();
+        let generation = lease.generation();
+        lease.revoke();
         lease.renew(generation);
-        assert!(lease.revoked().is_cancelled(), "it was revoked once more");
+        assert!(lease.revoked().is_cancelled());
         lease.renew(lease.generation());
         assert!(!lease.revoked().is_cancelled());
     }

@@ -79,6 +79,7 @@ struct Behaviour {
     /// It compares no values, as a sidecar.
     is_sidecar: AtomicBool,
     lacks_reminders: AtomicBool,
+    leases_ended: AtomicBool,
     /// The bytes that a commit may have; 0 for no bound.
     max_commit_bytes: AtomicU64,
 }
@@ -200,6 +201,11 @@ impl FakeBackend {
     /// From now on a commit may have so many bytes.
     pub(crate) fn limit_commits(&self, bytes: u64) {
         self.behaviour.max_commit_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// From now on the sidecar's last answer is too old for a lease.
+    pub(crate) fn end_leases(&self) {
+        self.behaviour.leases_ended.store(true, Ordering::Relaxed);
     }
 
     /// Begins another ownership epoch: another host may have owned the actors in between.
@@ -355,6 +361,10 @@ impl Secrets for FakeBackend {
 impl Ownership for FakeBackend {
     fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)
+    }
+
+    fn is_lease_valid(&self, _: u64) -> bool {
+        !self.behaviour.leases_ended.load(Ordering::Relaxed)
     }
 
     fn overlap(&self) -> Duration {
