@@ -185,7 +185,7 @@ async fn a_record_is_published_only_with_its_versions() -> anyhow::Result<()> {
 async fn a_version_that_only_the_shared_state_has_blocks_no_change() -> anyhow::Result<()> {
     let store = Arc::new(FakeStore::default());
     let host = Host::start(Some(&store)).await?;
-    eventually("the record is published", || store.get(RECORD_KEY).is_some()).await?;
+    host.handle.synced().await;
     std::fs::remove_file(host.version_file("v1"))?;
     host.deploy("v2", 50).await?;
     ensure!(host.serves("v1") && host.has_canary("v2"));
