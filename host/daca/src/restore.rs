@@ -102,9 +102,18 @@ pub fn run(backup: &Path, data: &Path) -> Result<String, Failure> {
     })?;
     let RestoredState { actors, values, wakeups, bytes } = state;
     Ok(format!(
-        "{}: restored {actors} actors with {values} values and {wakeups} reminders and timers, {bytes} bytes; and {versions} versions of {agent_types} agent types\n",
-        data.display()
+        "{}: restored {} with {} and {wakeups} reminders and timers, {bytes} bytes; and {} of {}\n",
+        data.display(),
+        count(actors, "actor"),
+        count(values, "value"),
+        count(versions, "version"),
+        count(agent_types, "agent type")
     ))
+}
+
+/// A number of things, such as `1 version` or `2 versions`.
+fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Makes the folder of a restore, or empties the one that a killed restore has left, and locks it: of two restores into
@@ -302,7 +311,7 @@ mod tests {
             Err(error) => panic!("{error}"),
         };
         assert!(told.contains("2 actors with 2 values and 1 reminders"), "{told}");
-        assert!(told.contains("3 versions of 1 agent types"), "{told}");
+        assert!(told.contains("3 versions of 1 agent type\n"), "{told}");
         for part in ["state.redb", "versions/Agent/record.json", "serving/Agent"] {
             assert!(data.join(part).is_file(), "{part}");
         }
