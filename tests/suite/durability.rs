@@ -14,7 +14,7 @@ use daca_tests::{Host, default_manifest, eventually, exerciser, make_pipe, run_i
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::shutdown::STATE_ON_DISK;
+use crate::shutdown::is_state_on_disk;
 
 #[tokio::test]
 async fn every_acknowledged_write_survives_kill_9() -> anyhow::Result<()> {
@@ -258,8 +258,7 @@ async fn a_data_folder_that_is_gone_is_said_and_nothing_is_kept_as_if_it_were_th
     host.signal("TERM")?;
     let mut host = host;
     assert_eq!(host.wait().await?.code(), Some(0));
-    let last = host.wait_for_message("shut down").await?;
-    assert!(!daca_tests::message(&last).contains(STATE_ON_DISK), "{last}");
+    assert!(!is_state_on_disk(&host).await?);
     assert!(!data.join("state.redb").exists());
     Ok(())
 }

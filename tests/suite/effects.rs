@@ -271,7 +271,8 @@ async fn an_event_that_a_broker_brings_while_its_taker_is_busy_waits_in_the_host
     host.until_busy("Sink/s", 1).await?;
     let event = posted("1", &json!({"key": "k", "value": 7}));
     let released = async {
-        host.wait_for_message("an event will be retried").await?;
+        let is_retried = |line: &Value| line["path"] == "/events/set" && line["attempt"].is_number();
+        host.wait_for_log("the retry", is_retried).await?;
         host.release("Sink/s").await
     };
     let (answer, ()) = futures::try_join!(host.post("/events/set", &event), released)?;

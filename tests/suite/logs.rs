@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::shutdown::STATE_ON_DISK;
+use crate::shutdown::is_state_on_disk;
 
 /// A host with agents of two types, each of which has logged.
 async fn host_with_logs() -> anyhow::Result<Host> {
@@ -95,7 +95,7 @@ async fn who_follows_sees_what_comes_and_holds_up_no_shutdown() -> anyhow::Resul
     while tokio::time::timeout(TIMEOUT, response.chunk()).await??.is_some() {}
     let mut host = host;
     assert_eq!(host.wait().await?.code(), Some(0));
-    host.wait_for_message(STATE_ON_DISK).await?;
+    assert!(is_state_on_disk(&host).await?);
     // The last answers have a tenth of a second, which a busy machine may not have.
     let is_late = |line: &Value| message(line).starts_with("some connections did not end");
     let lines = host.log().into_iter().skip(before);

@@ -2,11 +2,20 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use daca_tests::{Host, LONGER_AND_LONGER, exerciser, manifest_of, message};
 use serde_json::{Value, json};
 
-/// What the last line of a host says after an orderly end.
-pub(crate) const STATE_ON_DISK: &str = "state is on disk";
+/// Waits until a host says that it shuts down, and accepts no new calls.
+pub(crate) async fn until_draining(host: &Host) -> anyhow::Result<()> {
+    host.wait_for_log("the shutdown", |line| line["phase"] == "draining").await.map(drop)
+}
+
+/// Waits for the last line of a host, which says whether its state is on disk.
+pub(crate) async fn is_state_on_disk(host: &Host) -> anyhow::Result<bool> {
+    let last = host.wait_for_log("the end", |line| line["phase"] == "stopped").await?;
+    last["state_on_disk"].as_bool().with_context(|| last.to_string())
+}
 
 /// Waits until nothing else holds the host, so that its end can be awaited.
 fn alone(host: Arc<Host>) -> anyhow::Result<Host> {
@@ -52,7 +61,7 @@ async fn turns_end_well_after(signal: &str, ms: u64) -> anyhow::Result<bool> {
         return Ok(false);
     }
     host.signal(signal)?;
-    host.wait_for_message("shutting down").await?;
+    until_draining(&host).await?;
     let late = host.invoke("Exerciser/late", "SetState", &json!({"key": "late", "value": true})).await;
     let ready = host.get("/readyz").await;
     if slow.iter().any(tokio::task::JoinHandle::is_finished) {
@@ -71,7 +80,7 @@ async fn turns_end_well_after(signal: &str, ms: u64) -> anyhow::Result<bool> {
     let folder = host.folder();
     let mut host = alone(host)?;
     assert_eq!(host.wait().await?.code(), Some(0), "{signal}");
-    host.wait_for_message(STATE_ON_DISK).await?;
+    assert!(is_state_on_disk(&host).await?, "{signal}");
     assert!(!host.log().iter().any(|line| line["code"] == "shutdown-incomplete"), "{signal}");
     drop(host);
 
@@ -103,7 +112,7 @@ async fn turns_that_run_may_still_call_other_actors() -> anyhow::Result<()> {
             return Ok(false);
         }
         host.signal("TERM")?;
-        host.wait_for_message("shutting down").await?;
+        until_draining(&host).await?;
         if slow.is_finished() {
             return Ok(false);
         }
@@ -158,7 +167,7 @@ async fn effects_are_delivered_after(manifest: &str, ms: u64) -> anyhow::Result<
         host.call("Exerciser/a", "Publish", &event).await?;
     }
     host.signal("TERM")?;
-    host.wait_for_message("shutting down").await?;
+    until_draining(&host).await?;
     if slow.is_finished() {
         return Ok(false);
     }
@@ -206,7 +215,7 @@ async fn a_second_signal_ends_it_at_once() -> anyhow::Result<()> {
     let endless = host.begin("Exerciser/a", "Sleep", &json!({"ms": 300_000}));
     host.until_busy("Exerciser/a", 0).await?;
     host.signal("INT")?;
-    host.wait_for_message("shutting down").await?;
+    until_draining(&host).await?;
     // One that comes with the first does not count.
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     host.signal("INT")?;

@@ -16,18 +16,20 @@ const STANDS_IN_FOR: &str = "DACA_XTASK_RUSTDOC";
 const FOLDER: &str = "DACA_XTASK_DOC";
 
 /// The libraries whose documentation people read.
-const DOCUMENTED: [&str; 16] = [
+const DOCUMENTED: [&str; 18] = [
     "daca_base",
     "daca_client",
     "daca_dapr",
     "daca_dapr_lint",
     "daca_deploy",
     "daca_embedded",
+    "daca_fakes",
     "daca_host",
     "daca_manifest",
     "daca_model",
     "daca_routing",
     "daca_runtime",
+    "daca_script",
     "daca_sdk",
     "daca_server",
     "daca_stack",

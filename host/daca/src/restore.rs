@@ -102,18 +102,18 @@ pub fn run(backup: &Path, data: &Path) -> Result<String, Failure> {
     })?;
     let RestoredState { actors, values, wakeups, bytes } = state;
     Ok(format!(
-        "{}: restored {} with {} and {wakeups} reminders and timers, {}; and {} of {}\n",
+        "{}: restored {} with {} and {wakeups} reminders and timers, {bytes} bytes; and {} of {}\n",
         data.display(),
         count(actors, "actor"),
         count(values, "value"),
-        count(bytes, "byte"),
         count(versions, "version"),
         count(agent_types, "agent type")
     ))
 }
 
-fn count(number: u64, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+/// A number of things, such as `1 version` or `2 versions`.
+fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Makes the folder of a restore, or empties the one that a killed restore has left, and locks it: of two restores into

@@ -1,7 +1,7 @@
 //! Agents that are scripts: JavaScript and TypeScript, made ready for the engine that the host brings.
 //!
 //! A script is a module that imports the SDK and exports an agent. The [engine](ENGINE) is a component that evaluates a
-//! function body, so [`prepare`] makes one of the module: the types are stripped, imports and exports become
+//! function body, so [`prepare()`] makes one of the module: the types are stripped, imports and exports become
 //! assignments, and async functions become generators, since the engine has no loop that would run reactions later.
 //!
 //! The parser is recursive, and its depth is that of the script. So whoever prepares a script of others does it in a

@@ -13,6 +13,8 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::shutdown::until_draining;
+
 /// A host whose component is a file in its folder that holds `swapped_v1`; `file` is its path in there.
 async fn host_of_file(folder: &Arc<TempDir>, file: &str) -> anyhow::Result<Host> {
     Host::start_in(folder.clone(), &format!("[agents.Swapped]\ncomponent = {file:?}\n")).await
@@ -270,7 +272,7 @@ async fn is_refused_while_a_turn_ends(ms: u64) -> anyhow::Result<bool> {
         return Ok(false);
     }
     host.signal("TERM")?;
-    host.wait_for_message("shutting down").await?;
+    until_draining(&host).await?;
     let status = host.get_admin("/health").await.map(|answer| answer.body["status"].clone());
     let deployed = host.deploy(&component("swapped_v2")?, "").await;
     let rolled_back = host.roll_back(false).await;

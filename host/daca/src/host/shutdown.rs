@@ -55,6 +55,7 @@ impl Host {
         // First of all: who reads the line finds the host draining.
         lifecycle.enter(HostPhase::Draining);
         tracing::info!(
+            phase = "draining",
             "shutting down: no new calls are accepted; {} turns are running",
             core.actors.turns_in_flight()
         );
@@ -90,7 +91,12 @@ impl Host {
         left.report(grace);
         // Data in a removed file is not on disk.
         let is_kept = behind_sidecar || core.backend.readiness() == Readiness::Ready;
-        tracing::info!("shut down{}", if is_kept { "; state is on disk" } else { "" });
+        tracing::info!(
+            phase = "stopped",
+            state_on_disk = is_kept,
+            "shut down{}",
+            if is_kept { "; state is on disk" } else { "" }
+        );
     }
 }
 
