@@ -36,8 +36,8 @@ async fn publish(host: &Host, values: &[(&str, u32)]) -> anyhow::Result<()> {
 async fn events_that_wait_when_their_host_is_killed_leave_from_the_next_one() -> anyhow::Result<()> {
     // Each waits for longer than the test, and is not given up.
     let patient = "[host]\neffect-retry-delay = \"60s\"\n";
-    let manifest = [patient, &exerciser(""), &sink(), SUBSCRIPTION].concat();
-    let host = Arc::new(Host::start(&manifest).await?);
+    let agents = exerciser("") + &sink() + SUBSCRIPTION;
+    let host = Arc::new(Host::start(&[patient, &agents].concat()).await?);
     let held = host.hold("Sink/s");
     host.until_busy("Sink/s", 0).await?;
     let queued = host.begin("Sink/s", "Echo", &json!(1));
@@ -51,8 +51,8 @@ async fn events_that_wait_when_their_host_is_killed_leave_from_the_next_one() ->
     let folder = host.folder();
     drop(host);
 
-    // Nobody calls the actor that has published them.
-    let host = Host::start_in(folder, &manifest).await?;
+    // Nobody calls the actor that has published them. An event that meets a full queue is tried again soon.
+    let host = Host::start_in(folder, &agents).await?;
     let keys = json!({"keys": ["k1", "k2", "k3"]});
     // Its short queue is full while they arrive.
     eventually("the events arrive", async || {
