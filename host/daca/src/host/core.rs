@@ -203,6 +203,7 @@ async fn open_types(
             manifest: manifest.path.display().to_string(),
             line: agent.component.line,
             agent: agent.name.clone(),
+            code: reason.code,
             reason: rendered(&reason),
         })?);
     }
