@@ -23,7 +23,7 @@ impl ManifestFile {
             self.sources.next().await;
             tracing::warn!(
                 code = ErrorCode::DevManifestChanged.as_str(),
-                "{} has changed, and this host runs with what it was before; restart daca dev to apply it",
+                "{} has changed; end daca dev and start it again to apply that",
                 self.path.display()
             );
         }
