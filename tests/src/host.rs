@@ -89,20 +89,25 @@ impl Host {
             command.args(["--admin", "127.0.0.1:0"]);
         }
         command.args(options).envs(variables.iter().copied());
-        Host::launch(command, folder).await
+        Host::launch(command, folder)?.ready().await
     }
 
     /// Starts `daca dev` in a project within a folder, as its author does: with the manifest and the data of the project.
     pub async fn start_dev(folder: Arc<TempDir>, project: &str) -> anyhow::Result<Host> {
+        Host::launch_dev(folder, project)?.ready().await
+    }
+
+    /// The same, for a start that may not succeed: only its log can be read until it is [`ready`](Host::ready).
+    pub fn launch_dev(folder: Arc<TempDir>, project: &str) -> anyhow::Result<Host> {
         let mut command = Command::new(daca());
         command.arg("dev").args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         command.args(["--backend", "embedded"]).current_dir(folder.path().join(project));
         // Whoever runs the tests may have another one, and the manifest names the project's own.
         command.env_remove("CARGO_TARGET_DIR");
-        Host::launch(with_log(command), folder).await
+        Host::launch(with_log(command), folder)
     }
 
-    async fn launch(mut command: Command, folder: Arc<TempDir>) -> anyhow::Result<Host> {
+    fn launch(mut command: Command, folder: Arc<TempDir>) -> anyhow::Result<Host> {
         let mut child = command
             .spawn()
             .with_context(|| format!("{} must be built first: cargo xtask test", daca().display()))?;
@@ -115,14 +120,18 @@ impl Host {
             }
         });
         let client = Client::builder().no_proxy().build()?;
-        let mut host = Host { child, client, app: String::new(), admin: String::new(), log, folder };
+        Ok(Host { child, client, app: String::new(), admin: String::new(), log, folder })
+    }
+
+    /// Waits until it is ready.
+    pub async fn ready(mut self) -> anyhow::Result<Host> {
         // The first is the embedded backend's line.
         let listens =
             |line: &Value| ["ready:", "listening:"].iter().any(|start| message(line).starts_with(start));
-        let ready = host.wait_for_log("ready", listens).await?;
-        host.app = format!("http://{}", ready["address"].as_str().unwrap_or_default());
-        host.admin = format!("http://{}", ready["admin"].as_str().unwrap_or_default());
-        Ok(host)
+        let ready = self.wait_for_log("ready", listens).await?;
+        self.app = format!("http://{}", ready["address"].as_str().unwrap_or_default());
+        self.admin = format!("http://{}", ready["admin"].as_str().unwrap_or_default());
+        Ok(self)
     }
 
     /// The command line of a host whose manifest is `agents.toml` in the folder.

@@ -11,6 +11,7 @@ mod connections;
 mod contract;
 mod conversation;
 mod dead_letters;
+mod dev;
 mod documents;
 mod durability;
 mod effects;

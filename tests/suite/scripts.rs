@@ -169,6 +169,38 @@ async fn what_a_script_throws_is_said_with_the_lines_of_its_file() -> anyhow::Re
     Place { folder, host }.until_broken_in("wähler.js").await
 }
 
+/// A route whose method may be missing.
+const ROUTE: &str = r#"
+[[routes]]
+method = "POST"
+path = "/broken/{id}"
+agent = "Counter"
+call = "Broken"
+actor-id = { path = "id" }
+"#;
+
+#[tokio::test]
+async fn a_caller_of_a_route_sees_what_was_thrown_and_not_where() -> anyhow::Result<()> {
+    let place = Place::start(ROUTE).await?;
+    let answer = place.host.post("/broken/a", &Value::Null).await?;
+    assert_eq!(answer.outcome(), (500, Some("failed")));
+    assert!(!answer.detail().is_empty() && !answer.detail().contains("counter.ts"), "{}", answer.detail());
+    place.until_broken_in("counter.ts").await?;
+    let for_operator = place.host.invoke("Counter/a", "Broken", &Value::Null).await?;
+    assert!(for_operator.detail().contains("counter.ts"), "{}", for_operator.detail());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_script_without_a_method_of_a_route_is_deployed_with_a_warning() -> anyhow::Result<()> {
+    let place = Place::start(ROUTE).await?;
+    let deployed = place.deploy(&COUNTER.replace("Broken()", "Mended()")).await?;
+    assert_eq!(deployed.status, 200, "{:?}", deployed.body);
+    assert_eq!(deployed.body["warnings"][0]["code"], "script-lacks-method", "{:?}", deployed.body);
+    place.host.wait_for_log("the warning", |line| line["code"] == "script-lacks-method").await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_name_of_a_file_is_short_and_leads_nowhere() -> anyhow::Result<()> {
     let place = Place::start("").await?;

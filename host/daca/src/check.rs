@@ -4,7 +4,6 @@
 //! "Component" has two meanings. In this file it is an agent's WebAssembly component. Those of [`daca_dapr_lint`] are
 //! Dapr's, such as a state store, and are checked against the manifest on request.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -55,9 +54,8 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Failure> {
                 let in_vain = deploy::import_warnings(agent, &version.outline.imports);
                 remarks.extend(in_vain.iter().map(|import| format!("{place}: {}", warning(import))));
                 remarks.extend(body_beyond_memory(&manifest, agent).map(|body| format!("{place}: {body}")));
-                problems.extend(
-                    missing_methods(&manifest, agent, &version).map(|lack| format!("{place}: {lack}")),
-                );
+                let missing = deploy::missing_methods(agent, &version);
+                problems.extend(missing.iter().map(|lack| format!("{place}: {}", rendered(lack))));
                 describe(&mut report, agent, &version);
             }
             Err(error) => {
@@ -100,25 +98,6 @@ fn body_beyond_memory(manifest: &Manifest, agent: &AgentType) -> Option<String> 
     );
     let help = "give it more memory, or lower max-body: calls with larger bodies fail with memory-exceeded";
     Some(framed("warning", &ErrorCode::MemoryBelowBody, &message, Some(help)))
-}
-
-/// The methods that the manifest calls and a script does not have. What a component has is only known to itself.
-fn missing_methods(
-    manifest: &Manifest,
-    agent: &AgentType,
-    version: &ComponentVersion,
-) -> impl Iterator<Item = String> {
-    let of_routes = manifest.routes.iter().map(|route| &route.call);
-    let calls = of_routes.chain(manifest.subscriptions.iter().filter_map(|one| one.call.as_ref()));
-    let called = calls.filter(|call| call.agent_type == agent.name).map(|call| call.method.to_string());
-    let called = called.collect::<BTreeSet<_>>();
-    let script = version.script.clone();
-    called.into_iter().filter_map(move |method| {
-        let script = script.as_ref().filter(|script| !script.methods.contains(&method))?;
-        let message = format!("the script has no method {method:?}, which the manifest calls");
-        let help = format!("its methods are: {}", script.methods.join(", "));
-        Some(framed("error", &ErrorCode::ScriptLacksMethod, &message, Some(&help)))
-    })
 }
 
 /// The calls that the manifest makes.

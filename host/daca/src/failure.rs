@@ -1,5 +1,6 @@
 //! Why a command failed: any error that can be explained, in the form in which people see it.
 
+use std::error::Error;
 use std::fmt;
 
 use daca_base::Explained;
@@ -16,6 +17,12 @@ impl Failure {
     /// A failure whose text is complete, such as a list of problems that have codes of their own.
     pub fn verbatim(text: String) -> Failure {
         Verbatim(text).into()
+    }
+
+    /// The error, if it is one of this type.
+    pub(crate) fn cause<E: Error + 'static>(&self) -> Option<&E> {
+        let error: &(dyn Error + 'static) = &*self.0;
+        error.downcast_ref()
     }
 
     /// A failure of the operating system, which has no code. `work` is what the program was doing.

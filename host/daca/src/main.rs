@@ -248,7 +248,7 @@ async fn serve(options: Options, builds: bool, shutdown: CancellationToken) -> R
         sources.build_all(&shutdown).await;
     }
     // Compiling, and waiting for an absent sidecar, may take long.
-    let Some(host) = shutdown.run_until_cancelled(Box::pin(Host::start(&options))).await else {
+    let Some(host) = shutdown.run_until_cancelled(start(&options, sources.as_mut())).await else {
         tracing::info!("stopped before it served");
         return Ok(());
     };
@@ -280,6 +280,23 @@ async fn serve(options: Options, builds: bool, shutdown: CancellationToken) -> R
         reports.await.map_err(|error| Failure::at("telling the cluster", &error))?;
     }
     Ok(())
+}
+
+/// Starts the host. With sources, it waits for a component that can serve: each change of a source is another attempt.
+async fn start(options: &Options, mut sources: Option<&mut Dev>) -> Result<Host, Failure> {
+    loop {
+        let started = Box::pin(Host::start(options)).await;
+        let (Err(failure), Some(sources)) = (&started, &mut sources) else { return started };
+        if !Host::lacks_build(failure) {
+            return started;
+        }
+        options.log.output.push(format!("{failure}\n").as_bytes());
+        tracing::warn!(
+            code = ErrorCode::DevNotServed.as_str(),
+            "no host runs yet; the next change of a source is the next attempt"
+        );
+        sources.rebuild().await;
+    }
 }
 
 fn no_runtime(error: std::io::Error) -> Failure {

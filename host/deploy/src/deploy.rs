@@ -105,8 +105,8 @@ impl Deployer {
         Ok(Deployed { warnings, ..deployed(agent, applied, label, timings) })
     }
 
-    /// The change that a deployment is, the label of its version, which is checked unless it serves already, and what the
-    /// version imports in vain.
+    /// The change that a deployment is, the label of its version, which is checked unless it serves already, and what is
+    /// wrong with the version.
     async fn request(
         &self,
         agent: &DeployedAgent,

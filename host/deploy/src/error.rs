@@ -151,6 +151,16 @@ impl Error {
         Error::new(ErrorCode::ComponentImportAbsent, message, help)
     }
 
+    pub(super) fn lacks_method(method: &str, methods: &[String]) -> Error {
+        let message = format!("the script has no method {method:?}, which the manifest calls");
+        let has = match methods {
+            [] => "it has none".to_owned(),
+            methods => format!("its methods are: {}", methods.join(", ")),
+        };
+        let help = format!("{has}; a field that holds a function (`{method} = () => …`) is no method");
+        Error::new(ErrorCode::ScriptLacksMethod, message, help)
+    }
+
     pub(super) fn memory(name: &str, agent_type: &str, needed: ByteSize, limit: ByteSize) -> Error {
         // Half as much again, for what it requests while it runs.
         let sufficient = needed.as_u64().saturating_add(needed.as_u64() / 2);

@@ -33,7 +33,7 @@ pub use daca_manifest::signature::SignatureError;
 pub use deployer::{Deployer, DeployerOptions};
 pub use error::Error;
 pub use library::Mounted;
-pub use prepare::import_warnings;
+pub use prepare::{import_warnings, missing_methods};
 pub use record::{
     ChangeOutcome, Event, EventKind, FileSeen, Origin, Record, RecordedCanary, Source, VersionMetadata,
 };

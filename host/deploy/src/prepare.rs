@@ -44,7 +44,7 @@ pub(crate) struct Candidate<'a> {
 pub(super) struct Prepared {
     pub(super) version: Arc<ComponentVersion>,
     pub(super) label: Arc<str>,
-    /// What it imports in vain.
+    /// What is wrong with it, though it may serve.
     pub(super) warnings: Vec<Error>,
 }
 
@@ -76,8 +76,8 @@ impl Preparation {
         let version = self.load(agent, candidate).await?;
         actors.try_version(agent, &version).await.map_err(into_error)?;
         let label = label_for(actors, agent, &version, label).await?;
-        let warnings = import_warnings(agent, &version.outline.imports);
-        log_warnings(&agent.name, &warnings);
+        let warnings = warnings(agent, &version);
+        log_warnings(agent, &warnings);
         Ok(Prepared { version, label, warnings })
     }
 
@@ -131,10 +131,25 @@ pub fn import_warnings(agent: &AgentType, imports: &[String]) -> Vec<Error> {
     not_permitted.into_iter().chain(absent).collect()
 }
 
-/// Tells the operator of what a version imports in vain.
-pub(super) fn log_warnings(agent_type: &str, warnings: &[Error]) {
-    for warning in warnings {
-        tracing::warn!(agent_type, code = warning.code.as_str(), "{}", warning.message);
+/// The methods that the manifest calls and a script does not have. What a component has is only known to itself.
+pub fn missing_methods(agent: &AgentType, version: &ComponentVersion) -> Vec<Error> {
+    let Some(script) = &version.script else { return Vec::new() };
+    let missing = agent.called.iter().filter(|method| !script.methods.contains(*method));
+    missing.map(|method| Error::lacks_method(method, &script.methods)).collect()
+}
+
+/// What is wrong with a version, though it may serve.
+pub(super) fn warnings(agent: &AgentType, version: &ComponentVersion) -> Vec<Error> {
+    let mut warnings = import_warnings(agent, &version.outline.imports);
+    warnings.extend(missing_methods(agent, version));
+    warnings
+}
+
+/// Tells the operator of what is wrong with a version. The line of the manifest is the one that `daca check` names.
+pub(super) fn log_warnings(agent: &AgentType, warnings: &[Error]) {
+    let (agent_type, manifest_line) = (&*agent.name, agent.component.line);
+    for Error { code, message, help } in warnings {
+        tracing::warn!(agent_type, manifest_line, code = code.as_str(), "{message}; {help}");
     }
 }
 

@@ -44,7 +44,7 @@ pub struct Deployed {
     pub stored_again: bool,
     /// The time that it took.
     pub milliseconds: Timings,
-    /// What the version imports in vain.
+    /// What is wrong with the version, though it may serve.
     pub warnings: Vec<Error>,
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::controller::InitialState;
 use super::library::{Library, Stored};
-use super::prepare::{Candidate, Preparation, import_warnings, load, log_warnings};
+use super::prepare::{Candidate, Preparation, load, log_warnings, warnings};
 use super::record::{FileSeen, LocalRecord, Origin, Record, Source, VersionMetadata, now};
 use super::shared::{SharedError, SharedType};
 use super::type_folder::{TypeFolder, blocking};
@@ -149,7 +149,6 @@ impl Loader {
         let stored = Stored { wasm: file.wasm.clone(), signature: file.signature.clone() };
         let named = FileName::of_path(&self.agent.component.path);
         let version = self.load(Candidate { name: &name, file: named, stored: stored.clone() }).await?;
-        log_warnings(&self.agent.name, &import_warnings(&self.agent, &version.outline.imports));
         self.folder.store(&file.digest, stored).await?;
         let origin = Origin { source: Source::Manifest, initiated_by: name };
         let metadata = VersionMetadata {
@@ -251,6 +250,7 @@ impl Loader {
             version.outline.bytes,
             version.short_digest()
         );
+        log_warnings(&self.agent, &warnings(&self.agent, version));
     }
 }
 

@@ -259,7 +259,12 @@ impl Stamp {
         Stamp::read(path).ok()
     }
 
-    /// The same, with the reason if there is none.
+    /// Returns `true` if the file has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.size == 0
+    }
+
+    /// The same as [`Stamp::of`], with the reason if there is none.
     pub(crate) fn read(path: &Path) -> io::Result<Stamp> {
         Ok(Stamp::from(&std::fs::metadata(path)?))
     }

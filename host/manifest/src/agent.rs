@@ -45,6 +45,8 @@ pub struct AgentType {
     pub permissions: Permissions,
     /// The build of the component by `daca dev`.
     pub dev: Option<DevBuild>,
+    /// The methods that routes and subscriptions call.
+    pub called: BTreeSet<String>,
     /// The pub/sub components and topics to which the manifest itself subscribes.
     subscribed: Arc<BTreeSet<(String, String)>>,
 }
@@ -96,7 +98,7 @@ pub(super) fn build(
     name: toml::Spanned<String>,
     agent: file::Agent,
     folder: &Path,
-    subscribed: &Arc<BTreeSet<(String, String)>>,
+    (subscribed, called): (&Arc<BTreeSet<(String, String)>>, BTreeSet<String>),
     retry_delay: Duration,
     problems: &mut Problems<'_>,
 ) -> AgentType {
@@ -129,6 +131,7 @@ pub(super) fn build(
         permissions: permissions::build(&name, agent.permissions, problems),
         dev: agent.dev.map(|dev| deploy::build_dev(&name, dev, folder, problems)),
         limits: agent.limits,
+        called,
         subscribed: subscribed.clone(),
         name,
     }

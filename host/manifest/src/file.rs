@@ -1,7 +1,7 @@
 //! The manifest as written, with the defaults: one struct for each table, and one field for each key, however many they
 //! are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,6 +40,17 @@ impl Manifest {
             return None;
         }
         toml::from_str(problems.text).map_err(|error| problems.syntax(&error)).ok()
+    }
+
+    /// The methods that routes and subscriptions call, by agent type.
+    pub(super) fn called(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let of_routes = self.routes.iter().map(|route| (&route.agent, &route.call));
+        let of_events = self.subscriptions.iter().filter_map(|one| one.agent.as_ref().zip(one.call.as_ref()));
+        let mut called = BTreeMap::<_, BTreeSet<_>>::new();
+        for (agent, method) in of_routes.chain(of_events) {
+            called.entry(agent.get_ref().clone()).or_default().insert(method.get_ref().clone());
+        }
+        called
     }
 }
 

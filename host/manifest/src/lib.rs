@@ -150,12 +150,14 @@ impl Manifest {
         let subscribed =
             file.subscriptions.iter().map(|one| (one.pubsub.get_ref().clone(), one.topic.get_ref().clone()));
         let subscribed = Arc::new(subscribed.collect::<BTreeSet<_>>());
+        let mut called = file.called();
         let retry_delay = file.host.effect_retry_delay;
         let agents = file
             .agents
             .into_iter()
             .map(|(name, agent)| {
-                let agent = agent::build(name, agent, folder, &subscribed, retry_delay, &mut problems);
+                let used = (&subscribed, called.remove(name.get_ref()).unwrap_or_default());
+                let agent = agent::build(name, agent, folder, used, retry_delay, &mut problems);
                 (agent.name.clone(), Arc::new(agent))
             })
             .collect::<BTreeMap<_, _>>();

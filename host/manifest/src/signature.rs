@@ -3,7 +3,7 @@
 //! A signature is Ed25519 over the bytes of the `.wasm` file and nothing else, so that other tools can create and
 //! verify it (`openssl pkeyutl -verify -rawin`). It needs no prefix for its purpose: the bytes begin with the magic of
 //! a component, and `daca sign` signs nothing else. It is valid for the component alone, not for an agent type: whoever
-//! may deploy chooses the type that runs it. In a file (`COMPONENT.wasm.sig`) it is text: base64 and a line end.
+//! may deploy chooses the type that runs it. In a file (`FILE.sig`) it is text: base64 and a line end.
 
 use std::fmt;
 
@@ -63,9 +63,9 @@ impl SignatureError {
     /// What to do.
     pub fn help(&self) -> &'static str {
         match self {
-            SignatureError::Unsigned => "sign it with: daca sign --key FILE COMPONENT.wasm",
+            SignatureError::Unsigned => "sign the file of the component or script: daca sign --key KEY FILE",
             SignatureError::Invalid => {
-                "use the .wasm.sig file that daca sign wrote beside the component, unchanged"
+                "use the .sig file that daca sign wrote beside the component or script, unchanged"
             }
             SignatureError::Foreign => {
                 "sign exactly this file with the key of a signer, or add the key's line (daca sign --key FILE --public) to signers in [deploy]"

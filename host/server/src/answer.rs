@@ -68,6 +68,19 @@ impl HttpError {
         HttpError { help: Some(help), ..self }
     }
 
+    /// For callers of routes, who see only the first line of why an agent failed. A stack begins after it; the log has
+    /// all lines.
+    pub(super) fn without_stack(self) -> HttpError {
+        let is_the_agents =
+            matches!(self.code, AnyCode::Known(ErrorCode::Failed | ErrorCode::NeededUnavailable));
+        match self.detail.trim_start().split_once('\n') {
+            Some((first, _stack)) if is_the_agents => {
+                HttpError { detail: first.trim_end().to_owned(), ..self }
+            }
+            _ => self,
+        }
+    }
+
     /// For the few answers whose status is finer than the class.
     pub(super) fn with_status(self, status: StatusCode) -> HttpError {
         HttpError { status, ..self }
@@ -186,6 +199,15 @@ mod tests {
     use super::*;
 
     const PAGE: &str = include_str!("../../../docs/errors.md");
+
+    #[test]
+    fn a_caller_of_a_route_sees_the_first_line_of_why_an_agent_failed() {
+        let seen = |code, text: &str| HttpError::new(code, text).without_stack().detail;
+        let thrown = "Error: it broke\n    at Say (agent.ts:2)";
+        assert_eq!(seen(ErrorCode::Failed, thrown), "Error: it broke");
+        assert_eq!(seen(ErrorCode::NeededUnavailable, thrown), "Error: it broke");
+        assert_eq!(seen(ErrorCode::Invalid, "two\nlines"), "two\nlines");
+    }
 
     #[test]
     fn the_book_tells_the_status_of_each_class_and_whether_a_retry_may_help() {

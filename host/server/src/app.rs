@@ -316,7 +316,7 @@ async fn try_route(
     answer::reply(reply, state.template.as_ref())
 }
 
-/// Answers with the route's own text if the manifest has one; the reason goes to the log.
+/// Answers with the route's own text if the manifest has one; the reason goes to the log. Stacks are there, too.
 fn refuse(route: &Route, error: HttpError) -> HttpError {
     let is_malformed = error.code == ErrorCode::BodyNotJson;
     let words = if is_malformed { &route.malformed } else { &route.invalid };
@@ -330,7 +330,7 @@ fn refuse(route: &Route, error: HttpError) -> HttpError {
             );
             HttpError { code: ErrorCode::Invalid.into(), detail: words.clone(), ..error }
         }
-        _ => error,
+        _ => error.without_stack(),
     }
 }
 

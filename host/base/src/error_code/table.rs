@@ -163,6 +163,7 @@ error_codes! {
     DeployConflict "deploy-conflict" Overtaken;
     DevBuildFailed "dev-build-failed" Notice;
     DevBuildWritesSources "dev-build-writes-sources" Notice;
+    DevManifestChanged "dev-manifest-changed" Notice;
     DevNotServed "dev-not-served" Notice;
     DevNothingToBuild "dev-nothing-to-build" Setup;
     DevSourceMissing "dev-source-missing" Setup;

@@ -1,10 +1,13 @@
 //! `daca dev`: rebuilds the components of a manifest whenever their sources change, and deploys them on the running
 //! host.
 //!
-//! [`sources`] detects changes of an agent's sources, and [`build`] runs the build command. This file has the loop
-//! around them, and the messages for the terminal.
+//! [`sources`] detects changes of an agent's sources, and [`build`] runs the build command, which [`infer`] knows for some
+//! agents. This file has the loop around them, and the messages for the terminal. [`manifest_file`] reports changes of
+//! the manifest, which is not read again.
 
 mod build;
+mod infer;
+mod manifest_file;
 mod sources;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::future::join_all;
+use futures::future::{join_all, select_all};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +27,7 @@ use daca_deploy::watch::{ComponentFile, FileContent, blocking};
 use daca_deploy::{Deployer, Source};
 use daca_manifest as manifest;
 use daca_manifest::{AgentType, Manifest};
+use manifest_file::ManifestFile;
 use sources::{DEBOUNCE, SCRIPT_DEBOUNCE, Sources};
 
 /// The recipient of a built component.
@@ -104,6 +108,7 @@ impl Explained for Error {
 /// The agents that are rebuilt when their sources change.
 pub struct Dev {
     projects: Vec<Project>,
+    manifest: ManifestFile,
 }
 
 /// An agent type with its sources.
@@ -130,7 +135,8 @@ impl Dev {
         let mut projects = Vec::new();
         for agent in manifest.agents.values() {
             let inferred = || {
-                infer_script(&agent.component.path).or_else(|| infer(&manifest.path, &agent.component.path))
+                let component = &agent.component.path;
+                infer::script(component).or_else(|| infer::cargo(&manifest.path, component))
             };
             if let Some(dev) = agent.dev.clone().or_else(inferred) {
                 projects.push(Project::new(agent, dev, folder)?);
@@ -139,36 +145,37 @@ impl Dev {
         if projects.is_empty() {
             return Err(Error::NothingToBuild(manifest.path.clone()));
         }
-        Ok(Dev { projects })
+        Ok(Dev { projects, manifest: ManifestFile::new(&manifest.path) })
     }
 
     /// Builds every component once, before the host reads it. If a build fails, that is reported, and the result of an
     /// earlier one is used.
     pub async fn build_all(&mut self, shutdown: &CancellationToken) {
         for project in &mut self.projects {
-            if project.is_script() {
-                continue;
-            }
-            tracing::info!("{}: building: {}", project.agent_type, project.command);
-            let is_built = tokio::select! {
-                is_built = project.build() => is_built,
-                () = shutdown.cancelled() => return,
-            };
-            if !is_built {
-                tracing::warn!(
-                    code = ErrorCode::DevBuildFailed.as_str(),
-                    "{}: the build failed",
-                    project.agent_type
-                );
+            let is_ended = shutdown.run_until_cancelled(project.build_first()).await.is_none();
+            if is_ended {
+                return;
             }
         }
     }
 
+    /// Waits for the next change of a source, and builds its component: no component was there that could serve.
+    pub async fn rebuild(&mut self) {
+        let changes = self.projects.iter_mut().map(|project| Box::pin(project.sources.next()));
+        let changed = tokio::select! {
+            (_, changed, _) = select_all(changes) => changed,
+            () = self.manifest.follow() => return,
+        };
+        self.projects[changed].build_first().await;
+    }
+
     /// Builds and redeploys until `shutdown`. A running build is then killed.
     pub async fn run(self, redeploy: Arc<dyn Redeploy>, shutdown: CancellationToken) {
-        let loops = self.projects.into_iter().map(|project| project.run(redeploy.as_ref()));
+        let Dev { projects, mut manifest } = self;
+        let loops = projects.into_iter().map(|project| project.run(redeploy.as_ref()));
         tokio::select! {
             _ = join_all(loops) => {}
+            () = manifest.follow() => {}
             () = shutdown.cancelled() => {}
         }
     }
@@ -198,6 +205,21 @@ impl Project {
 
     fn is_script(&self) -> bool {
         self.command.is_empty()
+    }
+
+    /// Builds the component while no host serves it. A failure is reported.
+    async fn build_first(&mut self) {
+        if self.is_script() {
+            return;
+        }
+        tracing::info!("{}: building: {}", self.agent_type, self.command);
+        if !self.build().await {
+            tracing::warn!(
+                code = ErrorCode::DevBuildFailed.as_str(),
+                "{}: the build failed",
+                self.agent_type
+            );
+        }
     }
 
     async fn run(mut self, redeploy: &dyn Redeploy) {
@@ -302,37 +324,6 @@ impl Project {
         let serving = redeploy.serving(&self.agent_type);
         serving.map_or("the previous version".into(), |digest| format!("version {}", short(&digest)))
     }
-}
-
-/// A script is its own source, and nothing builds it.
-fn infer_script(component: &Path) -> Option<manifest::DevBuild> {
-    let end = component.extension()?.to_str()?;
-    let is_script = ["js", "mjs", "ts", "mts"].contains(&end) && component.is_file();
-    is_script.then(|| manifest::DevBuild { build: String::new(), watch: vec![component.to_owned()] })
-}
-
-/// Infers the cargo build of a component in cargo's output folder, `target/wasm32-wasip2/PROFILE/NAME.wasm` beside a
-/// package's `Cargo.toml` and `src`.
-fn infer(manifest: &Path, component: &Path) -> Option<manifest::DevBuild> {
-    let folder = manifest.parent()?;
-    let below = component.strip_prefix(folder).ok()?.to_str()?;
-    let ["target", "wasm32-wasip2", profile, file] = below.split('/').collect::<Vec<_>>()[..] else {
-        return None;
-    };
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if !file.ends_with(".wasm") || !profile.chars().all(is_name) {
-        return None;
-    }
-    let watch = ["Cargo.toml", "src"].map(|name| folder.join(name));
-    if !watch.iter().all(|path| path.exists()) {
-        return None;
-    }
-    let build = match profile {
-        "debug" => "cargo build --target wasm32-wasip2".to_owned(),
-        "release" => "cargo build --target wasm32-wasip2 --release".to_owned(),
-        _ => format!("cargo build --target wasm32-wasip2 --profile {profile}"),
-    };
-    Some(manifest::DevBuild { build, watch: watch.into() })
 }
 
 #[cfg(test)]

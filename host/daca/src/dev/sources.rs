@@ -23,6 +23,8 @@ pub(super) const MAX_FILES: usize = 20_000;
 pub(super) const DEBOUNCE: Duration = Duration::from_millis(100);
 /// The same for a script, which nothing builds: an editor writes one small file.
 pub(super) const SCRIPT_DEBOUNCE: Duration = Duration::from_millis(20);
+/// A file that was emptied is about to be written: some editors truncate it first.
+const EMPTIED_DEBOUNCE: Duration = Duration::from_secs(1);
 /// The bytes of a file whose content is compared. A longer file counts as changed when it was written.
 const MAX_COMPARED: u64 = 1024 * 1024;
 /// The bytes of all files whose content is read in one check.
@@ -66,7 +68,7 @@ pub(super) struct Sources {
 /// The given paths, and the build's output paths.
 struct Roots {
     watched: Vec<PathBuf>,
-    outputs: [PathBuf; 2],
+    outputs: Vec<PathBuf>,
 }
 
 /// The files of the sources.
@@ -92,16 +94,24 @@ impl Sources {
         for path in &watched {
             std::fs::metadata(path).map_err(|reason| Error::Missing { path: path.clone(), reason })?;
         }
-        let outputs = [component.to_owned(), signature_path(component)];
-        let roots = Arc::new(Roots { watched, outputs });
-        let seen = roots.look(&Files::new()).files;
-        if seen.len() >= MAX_FILES {
-            return Err(Error::TooMany);
-        }
-        Ok(Sources { roots, seen, written: BTreeMap::new(), in_a_row: 0, debounce, events: None })
+        let outputs = vec![component.to_owned(), signature_path(component)];
+        let sources = Sources::of(Roots { watched, outputs }, debounce);
+        if sources.seen.len() >= MAX_FILES { Err(Error::TooMany) } else { Ok(sources) }
     }
 
-    /// Waits for the next change since the last returned one, and until nothing changes any more.
+    /// A file that nothing builds, and which need not be there. Blocks.
+    pub(super) fn of_file(path: &Path) -> Sources {
+        Sources::of(Roots { watched: vec![path.to_owned()], outputs: Vec::new() }, SCRIPT_DEBOUNCE)
+    }
+
+    fn of(roots: Roots, debounce: Duration) -> Sources {
+        let roots = Arc::new(roots);
+        let seen = roots.look(&Files::new()).files;
+        Sources { roots, seen, written: BTreeMap::new(), in_a_row: 0, debounce, events: None }
+    }
+
+    /// Waits for the next change since the last returned one, and until nothing changes any more. May be dropped at any
+    /// time, and called again.
     pub(super) async fn next(&mut self) -> SourceChange {
         loop {
             let found = self.look().await;
@@ -149,13 +159,15 @@ impl Sources {
     }
 
     async fn settled(&self, mut files: Arc<Files>) -> Arc<Files> {
+        let mut still_since = Instant::now();
         loop {
             tokio::time::sleep(self.debounce).await;
             let now = self.look().await.files;
-            if now == files {
+            if now != files {
+                (files, still_since) = (now, Instant::now());
+            } else if !has_emptied(&self.seen, &now) || still_since.elapsed() >= EMPTIED_DEBOUNCE {
                 return now;
             }
-            files = now;
         }
     }
 
@@ -275,104 +287,11 @@ fn changed(before: &Files, after: &Files, path: &Path) -> bool {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use tempfile::TempDir;
-
-    use super::*;
-
-    /// Else each build of a folder that is watched as a whole would begin the next one.
-    #[tokio::test]
-    async fn what_toolchains_write_is_no_source_and_neither_is_the_component() -> anyhow::Result<()> {
-        let folder = TempDir::new()?;
-        let path = |name: &str| folder.path().join(name);
-        std::fs::write(path("agent.py"), "1")?;
-        let sources = Sources::new(vec![folder.path().to_owned()], &path("agent.wasm"), DEBOUNCE);
-        let sources = sources.map_err(|_| anyhow::anyhow!("it cannot be watched"))?;
-        let due = async || difference(&sources.seen, &sources.look().await.files);
-        for name in
-            ["__pycache__", "build", "dist", "node_modules", "target", "venv", ".venv", ".daca", "src"]
-        {
-            std::fs::create_dir(path(name))?;
-        }
-        for name in [
-            "__pycache__/agent.pyc",
-            "build/a.o",
-            "dist/agent.js",
-            "node_modules/a.js",
-            "target/a.rs",
-            "venv/a.py",
-            ".venv/a.py",
-            ".daca/state.redb",
-            "agent.wasm",
-            "agent.wasm.sig",
-        ] {
-            std::fs::write(path(name), "x")?;
-            assert_eq!(due().await, None, "{name}");
-        }
-        std::fs::write(path("src/a.py"), "x")?;
-        assert_eq!(due().await, Some(path("src/a.py")));
-        Ok(())
-    }
-
-    /// Without a folder there are no events, and a save is noticed up to a second later. Tests run in their package's
-    /// folder.
-    #[tokio::test]
-    async fn the_folder_of_a_bare_name_is_watched() -> anyhow::Result<()> {
-        let sources = Sources::new(vec!["Cargo.toml".into()], Path::new("a.wasm"), DEBOUNCE);
-        let sources = sources.map_err(|_| anyhow::anyhow!("it cannot be watched"))?;
-        assert_eq!(sources.look().await.folders, [PathBuf::from(".")]);
-        Ok(())
-    }
-
-    /// What somebody saves during a build is built after it; what the build writes is not, whatever it writes.
-    #[tokio::test]
-    async fn what_a_build_writes_begins_no_build_for_ever() -> anyhow::Result<()> {
-        let folder = TempDir::new()?;
-        let path = |name: &str| folder.path().join(name);
-        // Two writes may fall into one tick of the file system's clock.
-        let clock = std::cell::Cell::new(std::time::SystemTime::UNIX_EPOCH);
-        let write = |name: &str, text: &str| {
-            clock.set(clock.get() + Duration::from_secs(1));
-            std::fs::write(path(name), text)?;
-            File::options().write(true).open(path(name))?.set_modified(clock.get())
-        };
-        write("a.rs", "1")?;
-        write("made.rs", "same")?;
-        let sources = Sources::new(vec![folder.path().to_owned()], &path("a.wasm"), DEBOUNCE);
-        let mut sources = sources.map_err(|_| anyhow::anyhow!("it cannot be watched"))?;
-        let is_due = async |sources: &Sources| difference(&sources.seen, &sources.look().await.files);
-
-        // The same text.
-        write("made.rs", "same")?;
-        assert_eq!((sources.built().await, is_due(&sources).await), (None, None));
-        // Something new: it might be somebody's. When it has been so during three builds, it is the build's own.
-        write("made.rs", "second")?;
-        assert_eq!((sources.built().await, is_due(&sources).await), (None, Some(path("made.rs"))));
-        sources.next().await;
-        for text in ["third", "fourth"] {
-            write("made.rs", text)?;
-            assert_eq!((sources.built().await, is_due(&sources).await), (None, None), "{text}");
-        }
-        // Another file that is saved meanwhile is built, and so is the build's own when no build runs.
-        write("made.rs", "fifth")?;
-        write("a.rs", "2")?;
-        assert_eq!((sources.built().await, sources.next().await.path), (None, path("a.rs")));
-        assert_eq!((sources.built().await, is_due(&sources).await), (None, None));
-        write("made.rs", "by hand")?;
-        assert_eq!(sources.next().await.path, path("made.rs"));
-
-        // A file of another name in each build, for ever.
-        let mut ignored = None;
-        for number in 0..=MAX_IN_A_ROW {
-            assert_eq!(ignored, None, "{number}");
-            write(&format!("{number}.rs"), "")?;
-            ignored = sources.built().await;
-            if ignored.is_none() {
-                sources.next().await;
-            }
-        }
-        assert_eq!((ignored, is_due(&sources).await), (Some(path("3.rs")), None));
-        Ok(())
-    }
+/// Returns `true` if a file has become empty, or is new and empty.
+fn has_emptied(before: &Files, after: &Files) -> bool {
+    let is_empty = |file: &Option<SeenFile>| file.as_ref().is_some_and(|file| file.stamp.is_empty());
+    after.iter().any(|(path, file)| is_empty(file) && changed(before, after, path))
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,7 +152,7 @@ fn a_package_of_cargo_needs_no_table() -> anyhow::Result<()> {
     let folder = TempDir::new()?;
     let manifest = folder.path().join("agents.toml");
     let command = |component: &str| {
-        infer(&manifest, &folder.path().join(component)).map(|dev| dev.build).unwrap_or_default()
+        infer::cargo(&manifest, &folder.path().join(component)).map(|dev| dev.build).unwrap_or_default()
     };
     assert_eq!(command("target/wasm32-wasip2/release/a.wasm"), "", "there is no package");
     std::fs::write(folder.path().join("Cargo.toml"), "")?;

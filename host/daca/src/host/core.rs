@@ -64,7 +64,12 @@ impl Core {
         let Outside { backend, router, data_lock } = open_backend(options, manifest, &outbox, &memory)?;
         let max_live_instances = live_instances(limits);
         let engine = open_engine(options, manifest, max_live_instances)?.within(memory);
-        let starts = open_types(&engine, manifest, &options.data, &*backend).await?;
+        let starts = open_types(&engine, manifest, &options.data, &*backend).await;
+        if starts.is_err() {
+            // `daca dev` starts again, and opens the same files.
+            backend.shut_down().await;
+        }
+        let starts = starts?;
         let deliveries = Deliveries::new(backend.clone(), outbox.clone(), DeliveryOptions::of(manifest));
         let services = HostServices {
             guests: guest_threads(&engine, manifest)?,
@@ -203,6 +208,7 @@ async fn open_types(
             manifest: manifest.path.display().to_string(),
             line: agent.component.line,
             agent: agent.name.clone(),
+            code: reason.code,
             reason: rendered(&reason),
         })?);
     }

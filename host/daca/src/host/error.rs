@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use daca_base::error_code::Class;
 use daca_base::files::no_room;
 use daca_base::{ErrorCode, Explained, Explanation};
 
@@ -22,6 +23,8 @@ pub(super) enum Error {
         line: usize,
         /// The agent type.
         agent: Arc<str>,
+        /// The reason's code.
+        code: ErrorCode,
         /// The reason, with its code and its help.
         reason: String,
     },
@@ -54,6 +57,15 @@ pub(super) enum Error {
     /// The process may open too few files.
     #[error("the limit of open files is {0}, and a host needs {MIN_DESCRIPTORS}")]
     TooFewDescriptors(usize),
+}
+
+impl Error {
+    /// Returns `true` if another build of a component may be all that is missing.
+    pub(super) fn is_of_build(&self) -> bool {
+        let Error::Component { code, .. } = self else { return false };
+        matches!(code, ErrorCode::ComponentMissing | ErrorCode::ComponentTooLarge)
+            || code.class() == Class::Unusable
+    }
 }
 
 impl Explained for Error {

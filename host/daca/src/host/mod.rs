@@ -50,6 +50,11 @@ impl Host {
         Ok(Host { core, ports, lifecycle, grace, behind_sidecar })
     }
 
+    /// Returns `true` if a start failed because of a component that another build may mend.
+    pub fn lacks_build(failure: &Failure) -> bool {
+        failure.cause().is_some_and(Error::is_of_build)
+    }
+
     /// The address of the application's port.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.ports.app.address()

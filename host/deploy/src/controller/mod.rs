@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
-use super::record::{Change, ChangeOutcome, EventKind, Record};
+use super::record::{Change, ChangeOutcome, EventKind, Record, Source};
 use super::shared::{SharedError, SharedType};
 use super::type_folder::TypeFolder;
 use canary::CanaryAnalysis;
@@ -265,7 +265,10 @@ impl<R: VersionRuntime> DeploymentController<R> {
                 Err(PublishError::Failed(error)) => return Err(error.into()),
             }
             self.write(&next, file_here).await?;
-            log_outcome(&self.agent_type, &outcome, &next);
+            // `daca dev` tells its author of refusals itself.
+            if outcome.outcome != EventKind::Refused || request.origin.source != Source::Dev {
+                log_outcome(&self.agent_type, &outcome, &next);
+            }
             self.serve(next, split).await;
             return Ok(AppliedChange { outcome, revision, stored_again });
         }

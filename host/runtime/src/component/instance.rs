@@ -15,7 +15,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::stalls::Stalls;
 use super::{
-    ComponentVersion, Engine, InstanceState, Outcome, failed_effect, kept_reply, migration,
+    ComponentVersion, Engine, InstanceState, Outcome, failed_effect, kept_reply, last_words, migration,
     script_description,
 };
 use crate::contract::daca::agent::types::Failure;
@@ -277,7 +277,8 @@ impl Live {
     }
 
     fn last_words(&self) -> String {
-        self.store.data().log.last_words()
+        let state = self.store.data();
+        last_words::readable(&state.log.last_words(), state.script.is_some())
     }
 }
 

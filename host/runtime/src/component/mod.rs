@@ -18,6 +18,7 @@ mod initial_memory;
 mod instance;
 mod instance_state;
 mod kept_reply;
+mod last_words;
 mod limits;
 mod mappings;
 mod memories;

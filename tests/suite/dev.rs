@@ -1,0 +1,90 @@
+//! `daca dev`: a mistake is told once and ends nothing, and what it does not do by itself is said.
+
+use std::sync::Arc;
+
+use daca_tests::{Host, eventually};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const SCRIPT: &str = r#"
+import { agent } from "@daca/sdk";
+class Talker {
+  Say() { return "it serves"; }
+}
+export default agent(Talker);
+"#;
+
+const MANIFEST: &str = r#"[agents.Talker]
+component = "agent.ts"
+
+[[routes]]
+method = "POST"
+path = "/talkers/{id}"
+agent = "Talker"
+call = "Say"
+actor-id = { path = "id" }
+"#;
+
+fn project(script: &str) -> anyhow::Result<Arc<TempDir>> {
+    let folder = TempDir::new()?;
+    std::fs::write(folder.path().join("agents.toml"), MANIFEST)?;
+    save(&folder, script)?;
+    Ok(Arc::new(folder))
+}
+
+fn save(folder: &TempDir, script: &str) -> anyhow::Result<()> {
+    Ok(std::fs::write(folder.path().join("agent.ts"), script)?)
+}
+
+fn mistaken() -> String {
+    SCRIPT.replace("class Talker {", "class Talker {{")
+}
+
+async fn until_told(host: &Host, code: &str) -> anyhow::Result<Value> {
+    host.wait_for_log(code, |line| line["code"] == code).await
+}
+
+async fn until_answered(host: &Host, status: u16) -> anyhow::Result<()> {
+    let is_so = async || anyhow::Ok(host.post("/talkers/a", &Value::Null).await?.status == status);
+    eventually("the route answers so", is_so).await
+}
+
+#[tokio::test]
+async fn a_mistake_at_the_first_start_is_waited_for() -> anyhow::Result<()> {
+    let folder = project(&mistaken())?;
+    let host = Host::launch_dev(folder.clone(), "")?;
+    until_told(&host, "dev-not-served").await?;
+    assert!(host.stop().await?.success(), "whoever waits may end it");
+
+    let host = Host::launch_dev(folder.clone(), "")?;
+    until_told(&host, "dev-not-served").await?;
+    save(&folder, SCRIPT)?;
+    until_answered(&host.ready().await?, 200).await
+}
+
+#[tokio::test]
+async fn a_refused_save_is_told_once_and_a_missing_method_at_each_save() -> anyhow::Result<()> {
+    let folder = project(SCRIPT)?;
+    let host = Host::start_dev(folder.clone(), "").await?;
+    save(&folder, &mistaken())?;
+    until_told(&host, "dev-not-served").await?;
+    until_answered(&host, 200).await?;
+
+    save(&folder, &SCRIPT.replace("Say() { return", "Say = () => { return"))?;
+    let missing = until_told(&host, "script-lacks-method").await?;
+    assert_eq!(missing["level"], "WARN");
+    assert_eq!(missing["manifest_line"], 2);
+    until_answered(&host, 404).await?;
+    let refusals = host.log().into_iter().filter(|line| line["code"] == "script-invalid").count();
+    assert_eq!(refusals, 0, "the line with dev-not-served tells of the refusal");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_of_the_manifest_is_said_to_need_a_restart() -> anyhow::Result<()> {
+    let folder = project(SCRIPT)?;
+    let host = Host::start_dev(folder.clone(), "").await?;
+    std::fs::write(folder.path().join("agents.toml"), MANIFEST.replace("/talkers/", "/others/"))?;
+    assert_eq!(until_told(&host, "dev-manifest-changed").await?["level"], "WARN");
+    until_answered(&host, 200).await
+}
