@@ -23,6 +23,11 @@ pub const APP_ID: &str = "chat-agent";
 const REDIS_IN_COMPONENTS: &str = "localhost:6379";
 const KAFKA_IN_COMPONENTS: &str = "localhost:9092";
 
+/// A commit waits for the disk, which a busy machine can hold up for longer than the 3 seconds that a sidecar waits for Redis
+/// by default.
+const ACTOR_STORE: &str = "  - name: actorStateStore\n";
+const PATIENT_ACTOR_STORE: &str = "  - name: readTimeout\n    value: \"30s\"\n  - name: actorStateStore\n";
+
 /// What sidecars are told, unless a test says otherwise: what those in a cluster are told.
 const CONFIGURATION: &str = "k8s/base/configuration.yaml";
 
@@ -107,6 +112,7 @@ impl Stack {
         let resources = folder.join("components");
         let mut replacements = options.replacements;
         replacements.push((REDIS_IN_COMPONENTS.to_owned(), redis.address()));
+        replacements.push((ACTOR_STORE.to_owned(), PATIENT_ACTOR_STORE.to_owned()));
         if let Some(kafka) = &kafka {
             replacements.push((KAFKA_IN_COMPONENTS.to_owned(), kafka.address()));
         }
