@@ -93,12 +93,20 @@ pub struct Reentrancy {
     pub max_stack_depth: u32,
 }
 
+/// What the other tables of the manifest say of an agent type.
+pub(super) struct Mentions {
+    /// The topics that any type subscribes to: pubsub and topic.
+    pub(super) subscribed: Arc<BTreeSet<(String, String)>>,
+    /// The methods that routes and subscriptions call.
+    pub(super) called: BTreeSet<String>,
+}
+
 /// Builds an agent type from its table.
 pub(super) fn build(
     name: toml::Spanned<String>,
     agent: file::Agent,
     folder: &Path,
-    (subscribed, called): (&Arc<BTreeSet<(String, String)>>, BTreeSet<String>),
+    Mentions { subscribed, called }: Mentions,
     retry_delay: Duration,
     problems: &mut Problems<'_>,
 ) -> AgentType {
@@ -132,7 +140,7 @@ pub(super) fn build(
         dev: agent.dev.map(|dev| deploy::build_dev(&name, dev, folder, problems)),
         limits: agent.limits,
         called,
-        subscribed: subscribed.clone(),
+        subscribed,
         name,
     }
 }

@@ -156,8 +156,9 @@ impl Manifest {
             .agents
             .into_iter()
             .map(|(name, agent)| {
-                let used = (&subscribed, called.remove(name.get_ref()).unwrap_or_default());
-                let agent = agent::build(name, agent, folder, used, retry_delay, &mut problems);
+                let called = called.remove(name.get_ref()).unwrap_or_default();
+                let mentions = agent::Mentions { subscribed: subscribed.clone(), called };
+                let agent = agent::build(name, agent, folder, mentions, retry_delay, &mut problems);
                 (agent.name.clone(), Arc::new(agent))
             })
             .collect::<BTreeMap<_, _>>();
