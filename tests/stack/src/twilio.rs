@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -41,6 +41,8 @@ const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// A request to send an SMS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sms {
+    /// When it had come.
+    pub at: Instant,
     /// The request's method.
     pub method: String,
     /// The request's path.
@@ -255,6 +257,7 @@ async fn answer(request: Request<Incoming>, shared: &EdgeState) -> std::io::Resu
         fields.find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
     };
     let sms = Sms {
+        at: Instant::now(),
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         authorization: header(AUTHORIZATION),
@@ -362,7 +365,9 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let twilio = Twilio::start(folder.path()).await?;
         assert!(send(&twilio).await?.starts_with("HTTP/1.1 201 "));
+        let received = twilio.received();
         let expected = Sms {
+            at: received[0].at,
             method: "POST".into(),
             path: "/2010-04-01/Accounts/AC1/Messages.json".into(),
             authorization: "Basic QUMxOnRva2Vu".into(),
@@ -371,7 +376,7 @@ mod tests {
             from: "+2".into(),
             body: "a b&c d".into(),
         };
-        assert_eq!(twilio.received(), [expected]);
+        assert_eq!(received, [expected]);
 
         twilio.behave(Behaviour::Answer(429));
         let answer = send(&twilio).await?;
