@@ -65,7 +65,10 @@ pub(crate) struct DeadLetter {
     pub(crate) text: String,
 }
 
-/// An SMS, which has the entry in its text.
+/// The instance of an entry of which an SMS tells.
+pub(crate) const UNKNOWN_INSTANCE: &str = "?";
+
+/// An SMS, which has the entry in its text, but for the instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sms {
     pub(crate) actor: String,

@@ -7,6 +7,7 @@ use super::books::Books;
 use super::entries::described;
 use super::facts::Operation;
 use super::violation::{Rule, Violation};
+use crate::seen::UNKNOWN_INSTANCE;
 use crate::wire::{ACTOR, Entry, REMINDER};
 
 /// How often a reminder that fires once may fire: once more for each fault that may have cut its end off.
@@ -164,7 +165,7 @@ fn sms_seen(books: &Books<'_>) -> Vec<Violation> {
             op: sms.op.clone(),
             kind: kind.unwrap_or_default(),
             host: sms.host.clone(),
-            instance: "?".to_owned(),
+            instance: UNKNOWN_INSTANCE.to_owned(),
         };
         if books.has(&sms.actor, &entry) {
             arrivals.entry(&sms.actor).or_default().push(entry);

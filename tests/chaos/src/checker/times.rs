@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use super::facts::Facts;
 use crate::history::Outcome;
-use crate::seen::{Ledger, Seen};
+use crate::seen::{Ledger, Seen, UNKNOWN_INSTANCE};
 use crate::wire::{Entry, PAGE};
 
-/// An entry: its actor, position, kind, operation and host.
-type Key<'a> = (&'a str, u64, &'a str, &'a str, &'a str);
+/// An entry: its actor, position, kind, operation, host and instance.
+type Key<'a> = (&'a str, u64, &'a str, &'a str, &'a str, &'a str);
 
 /// The bounds that are known.
 #[derive(Debug, Default)]
@@ -27,7 +27,8 @@ impl<'a> Times<'a> {
         for sms in &seen.sms {
             if let Some(operation) = facts.operations.get(&sms.op) {
                 let kind = operation.asked.order.kind.as_str();
-                times.is_before((&sms.actor, sms.position, kind, &sms.op, &sms.host), sms.ms);
+                let key = (&*sms.actor, sms.position, kind, &*sms.op, &*sms.host, UNKNOWN_INSTANCE);
+                times.is_before(key, sms.ms);
             }
         }
         for operation in facts.operations.values() {
@@ -78,5 +79,5 @@ impl<'a> Times<'a> {
 }
 
 fn key<'a>(actor: &'a str, entry: &'a Entry) -> Key<'a> {
-    (actor, entry.position, &entry.kind, &entry.op, &entry.host)
+    (actor, entry.position, &entry.kind, &entry.op, &entry.host, &entry.instance)
 }
