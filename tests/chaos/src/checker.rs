@@ -8,6 +8,9 @@ mod facts;
 mod places;
 #[cfg(test)]
 mod tests;
+mod timers;
+mod times;
+mod told;
 mod violation;
 
 use books::Books;
@@ -23,7 +26,8 @@ pub(crate) use violation::{Known, Rule, Violation};
 pub(crate) fn check(history: &[Record], seen: &Seen) -> Vec<Violation> {
     let facts = Facts::of(history);
     let books = Books::of(&facts, seen);
-    [entries::check(&books), effects::check(&books), places::check(&books)].concat()
+    let effects = [effects::check(&books), told::check(&books), timers::check(&books)].concat();
+    [entries::check(&books), effects, places::check(&books)].concat()
 }
 
 /// May this violation go away by itself: is something still on its way?

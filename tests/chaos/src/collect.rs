@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::fault::host_name;
 use crate::keeper::readiness;
-use crate::manifest::{DEAD_LETTER_TOPICS, RECORD_TOPIC, TYPE};
-use crate::seen::{Event, Ledger, Seen, Sms};
+use crate::manifest::{DEAD_LETTER_TOPICS, RECORD_TOPIC, TOLD_TOPIC, TYPE};
+use crate::seen::{DeadLetter, Event, Ledger, Seen, Sms, Told};
 use crate::wire::Recorded;
 use crate::workload::{ACTORS, Workload, actor_name, pages};
 
@@ -18,19 +18,24 @@ const AT_ONCE: usize = 2_000;
 /// The longest text of a dead letter that is shown.
 const MAX_LETTER: usize = 400;
 
-/// Everything but what only time shows. The ledgers are read last: whatever was announced before is in them.
+/// Everything but what only time shows. What leaves first is read last: a turn's entry is written, then announced, and then
+/// told to others.
 pub(crate) async fn collect(workload: &Workload<'_>) -> anyhow::Result<Seen> {
     let sms = sms(workload)?;
-    let mut events = Vec::new();
-    for event in stream(workload, RECORD_TOPIC).await? {
-        let id = event["id"].as_str().context("a CloudEvent has an id")?.to_owned();
-        let recorded = serde_json::from_value::<Recorded>(event["data"].clone()).context("an event")?;
-        events.push(Event { id, recorded });
-    }
     let mut dead_letters = Vec::new();
     for topic in DEAD_LETTER_TOPICS {
-        let texts = stream(workload, topic).await?.into_iter().map(|event| event["data"].to_string());
-        dead_letters.extend(texts.map(|text| text.chars().take(MAX_LETTER).collect::<String>()));
+        let letters = stream(workload, topic).await?;
+        dead_letters.extend(letters.iter().map(|arrived| dead_letter(topic, &arrived.event["data"])));
+    }
+    let mut told = Vec::new();
+    for Arrived { event, .. } in stream(workload, TOLD_TOPIC).await? {
+        let op = event["data"]["op"].as_str().context("an event names its operation")?.to_owned();
+        told.push(Told { id: id_of(&event)?, op });
+    }
+    let mut events = Vec::new();
+    for Arrived { ms, event } in stream(workload, RECORD_TOPIC).await? {
+        let recorded = serde_json::from_value::<Recorded>(event["data"].clone()).context("an event")?;
+        events.push(Event { id: id_of(&event)?, ms, recorded });
     }
     // What is wrong with a host that is not ready is said elsewhere. One that is must tell: nobody else knows.
     let ready = readiness(workload.cluster).await?.into_iter().enumerate();
@@ -38,7 +43,18 @@ pub(crate) async fn collect(workload: &Workload<'_>) -> anyhow::Result<Seen> {
     let active = try_join_all(hosts.map(|host| active(workload, host))).await.context("what is active")?;
     let ledgers = ledgers(workload).await?;
     let unstored = unstored(workload, &ledgers).await?;
-    Ok(Seen { ledgers, events, sms, dead_letters, active, unstored, ..Seen::default() })
+    Ok(Seen { ledgers, events, told, sms, dead_letters, active, unstored, ..Seen::default() })
+}
+
+fn id_of(event: &Value) -> anyhow::Result<String> {
+    Ok(event["id"].as_str().context("a CloudEvent has an id")?.to_owned())
+}
+
+/// That of an event has the event in it, which names the operation.
+fn dead_letter(topic: &str, letter: &Value) -> DeadLetter {
+    let op = letter["event"]["data"]["op"].as_str().map(str::to_owned);
+    let text = letter.to_string().chars().take(MAX_LETTER).collect();
+    DeadLetter { topic: topic.to_owned(), op, text }
 }
 
 /// A host may show what it has in memory alone: the store is asked past it.
@@ -69,8 +85,16 @@ pub(crate) async fn ledgers(workload: &Workload<'_>) -> anyhow::Result<Vec<Ledge
     Ok(ledgers)
 }
 
-/// The CloudEvents of a topic. Dapr's component for Redis keeps each as the field `data` of a stream's entry.
-async fn stream(workload: &Workload<'_>, topic: &str) -> anyhow::Result<Vec<Value>> {
+/// A CloudEvent at the broker.
+struct Arrived {
+    /// When, by the clock of the history.
+    ms: u64,
+    event: Value,
+}
+
+/// The CloudEvents of a topic. Dapr's component for Redis keeps each as the field `data` of a stream's entry, whose id begins
+/// with the time of its arrival.
+async fn stream(workload: &Workload<'_>, topic: &str) -> anyhow::Result<Vec<Arrived>> {
     let (mut all, mut from) = (Vec::new(), "-".to_owned());
     let count = AT_ONCE.to_string();
     loop {
@@ -80,7 +104,10 @@ async fn stream(workload: &Workload<'_>, topic: &str) -> anyhow::Result<Vec<Valu
         let is_last = entries.len() < AT_ONCE;
         for (id, fields) in entries {
             let data = fields.iter().skip_while(|field| *field != "data").nth(1);
-            all.push(serde_json::from_str(data.context("an event has data")?)?);
+            let event = serde_json::from_str(data.context("an event has data")?)?;
+            let unix_ms = id.split('-').next().and_then(|ms| ms.parse::<u64>().ok());
+            let unix_ms = unix_ms.with_context(|| format!("a stream's id has a time: {id}"))?;
+            all.push(Arrived { ms: workload.history.ms_of_unix(unix_ms), event });
             from = format!("({id}");
         }
         if is_last {
@@ -96,7 +123,10 @@ fn sms(workload: &Workload<'_>) -> anyhow::Result<Vec<Sms>> {
     ensure!(received.len() as u64 == twilio.count(), "the edge has forgotten SMS: there were too many");
     received
         .iter()
-        .map(|sms| Sms::read(&sms.body).with_context(|| format!("an SMS: {:?}", sms.body)))
+        .map(|sms| {
+            let ms = workload.history.ms_of(sms.at);
+            Sms::read(&sms.body, ms).with_context(|| format!("an SMS: {:?}", sms.body))
+        })
         .collect()
 }
 

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use parking_lot::Mutex;
@@ -118,6 +118,8 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct History {
     start: Instant,
+    /// The same by the clock of this machine, in milliseconds since 1970.
+    start_unix_ms: u64,
     path: PathBuf,
     written: Mutex<Written>,
 }
@@ -134,8 +136,10 @@ impl History {
     /// Begins one in a new file.
     pub(crate) fn create(path: &Path) -> anyhow::Result<History> {
         let file = File::create(path).with_context(|| format!("making {}", path.display()))?;
-        let written = Written { file: BufWriter::new(file), records: 0, fault: None };
-        Ok(History { start: Instant::now(), path: path.to_owned(), written: Mutex::new(written) })
+        let written = Mutex::new(Written { file: BufWriter::new(file), records: 0, fault: None });
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock of this machine")?;
+        let start_unix_ms = u64::try_from(unix.as_millis())?;
+        Ok(History { start: Instant::now(), start_unix_ms, path: path.to_owned(), written })
     }
 
     /// Writes down what happens now. What goes wrong is for [`History::read`] to say.
@@ -151,7 +155,18 @@ impl History {
 
     /// The milliseconds since the beginning.
     pub(crate) fn now_ms(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.ms_of(Instant::now())
+    }
+
+    /// Those of a moment.
+    pub(crate) fn ms_of(&self, moment: Instant) -> u64 {
+        let passed = moment.saturating_duration_since(self.start);
+        u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Those of a time of this machine's clock, by which the servers go, in milliseconds since 1970.
+    pub(crate) fn ms_of_unix(&self, unix_ms: u64) -> u64 {
+        unix_ms.saturating_sub(self.start_unix_ms)
     }
 
     /// Where it is.

@@ -11,6 +11,8 @@ pub(crate) const GUEST: &str = "chaos_ledger";
 pub(crate) const KAFKA_TOPIC: &str = "user-messages";
 /// Where each entry is announced.
 pub(crate) const RECORD_TOPIC: &str = "record";
+/// Where one actor tells another.
+pub(crate) const TOLD_TOPIC: &str = "told";
 /// Where messages and events go that were dead-lettered. There may be none.
 pub(crate) const DEAD_LETTER_TOPICS: [&str; 2] = [DEAD_MESSAGES, "told-dead-letter"];
 
@@ -31,13 +33,13 @@ idle-timeout = "30s"
 settings = {{ host = {host:?} }}
 
 [agents.{TYPE}.permissions]
-publish = ["daca-pubsub/{RECORD_TOPIC}", "daca-pubsub/told"]
+publish = ["daca-pubsub/{RECORD_TOPIC}", "daca-pubsub/{TOLD_TOPIC}"]
 bindings = ["twilio-binding/create"]
 actors = ["{TYPE}"]
 
 [[subscriptions]]
 pubsub = "daca-pubsub"
-topic = "told"
+topic = "{TOLD_TOPIC}"
 path = "/told"
 agent = "{TYPE}"
 call = "Heard"

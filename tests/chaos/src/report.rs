@@ -39,7 +39,7 @@ pub(crate) fn summary(history: &[Record], seen: &Seen, violations: &[Violation])
     writeln!(text, "operations: {}", counted(&answers)).ok();
     let (events, sms) = (seen.events.len(), seen.sms.len());
     writeln!(text, "seen: {entries} entries, {events} events, {sms} SMS").ok();
-    writeln!(text, "set aside: {}", seen.dead_letters.len()).ok();
+    writeln!(text, "dead letters: {}", seen.dead_letters.len()).ok();
     let mut known = BTreeMap::<(Known, Rule), usize>::new();
     for violation in violations {
         if let Some(class) = violation.known {
@@ -53,12 +53,7 @@ pub(crate) fn summary(history: &[Record], seen: &Seen, violations: &[Violation])
 }
 
 /// The violation whose story is the shortest, with its story; and the names of the others.
-pub(crate) fn failure(
-    seed: u64,
-    history: &[Record],
-    seen: &Seen,
-    violations: &[Violation],
-) -> Option<String> {
+pub(crate) fn failure(seed: u64, history: &[Record], violations: &[Violation]) -> Option<String> {
     let unknown = violations.iter().filter(|it| it.known.is_none()).collect::<Vec<_>>();
     let stories = unknown.iter().map(|violation| (violation, story(history, violation)));
     let (shortest, lines) = stories.min_by_key(|(_, lines)| lines.len())?;
@@ -72,9 +67,6 @@ pub(crate) fn failure(
     }
     for other in unknown.iter().filter(|it| *it != shortest).take(MAX_OTHERS) {
         write!(text, "\nalso: {}", named(other)).ok();
-    }
-    for letter in seen.dead_letters.iter().take(MAX_OTHERS) {
-        writeln!(text, "\nset aside: {letter}").ok();
     }
     Some(text)
 }
@@ -216,7 +208,7 @@ mod tests {
         ]
         .map(|(ms, what)| Record { ms, what });
         let violation = Violation::new(Rule::Lost, "actor-01", Some("a"), "one", "none".to_owned());
-        let text = failure(7, &history, &Seen::default(), &[violation]).expect("it is a failure");
+        let text = failure(7, &history, &[violation]).expect("it is a failure");
         assert!(text.starts_with("seed 7: 1 violations"), "{text}");
         assert!(text.contains("20.000 s  kill -9 redis, for 20.000 s\n"), "{text}");
         assert!(

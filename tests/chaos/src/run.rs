@@ -92,7 +92,7 @@ async fn script(
     let mut violations = checker::check(&history, &seen);
     violations.extend(checker::bounds(&history, &seen, &violations));
     eprintln!("\n{}", report::summary(&history, &seen, &violations));
-    let failure = report::failure(seed, &history, &seen, &violations);
+    let failure = report::failure(seed, &history, &violations);
     Ok(Verdict { counts: Counts::of(&history, &violations), failure })
 }
 

@@ -8,10 +8,12 @@ pub(crate) struct Seen {
     pub(crate) ledgers: Vec<Ledger>,
     /// Of the topic `record`, in the order of their arrival.
     pub(crate) events: Vec<Event>,
+    /// The events by which one actor tells another, in the order of their arrival.
+    pub(crate) told: Vec<Told>,
     /// In the order of their arrival.
     pub(crate) sms: Vec<Sms>,
-    /// Messages and events that were dead-lettered, as text.
-    pub(crate) dead_letters: Vec<String>,
+    /// Messages and events that were dead-lettered.
+    pub(crate) dead_letters: Vec<DeadLetter>,
     /// What is active on each host, by its name.
     pub(crate) active: Vec<(String, Vec<String>)>,
     /// Hosts that were not ready in time after the last fault.
@@ -39,27 +41,54 @@ pub(crate) struct Ledger {
 pub(crate) struct Event {
     /// The id of its CloudEvent.
     pub(crate) id: String,
+    /// When the broker had it, by the clock of the history.
+    pub(crate) ms: u64,
     pub(crate) recorded: Recorded,
 }
 
-/// An SMS, which has the entry in its text.
+/// An event by which one actor tells another of an operation, as the broker has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// The id of its CloudEvent.
+    pub(crate) id: String,
+    pub(crate) op: String,
+}
+
+/// A message or an event that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeadLetter {
+    /// The topic in which it is.
+    pub(crate) topic: String,
+    /// The operation, if it says which.
+    pub(crate) op: Option<String>,
+    /// The beginning of it.
+    pub(crate) text: String,
+}
+
+/// The instance of an entry of which an SMS tells.
+pub(crate) const UNKNOWN_INSTANCE: &str = "?";
+
+/// An SMS, which has the entry in its text, but for the instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sms {
     pub(crate) actor: String,
     pub(crate) op: String,
     pub(crate) position: u64,
     pub(crate) host: String,
+    /// When the edge had it, by the clock of the history.
+    pub(crate) ms: u64,
 }
 
 impl Sms {
-    /// Reads the text that the guest writes.
-    pub(crate) fn read(text: &str) -> Option<Sms> {
+    /// Reads the text that the guest writes, which has come at this time.
+    pub(crate) fn read(text: &str, ms: u64) -> Option<Sms> {
         let [actor, op, position, host]: [&str; 4] = text.split(' ').collect::<Vec<_>>().try_into().ok()?;
         Some(Sms {
             actor: actor.to_owned(),
             op: op.to_owned(),
             position: position.parse().ok()?,
             host: host.to_owned(),
+            ms,
         })
     }
 }
@@ -70,11 +99,11 @@ mod tests {
 
     #[test]
     fn the_text_of_an_sms_is_read() {
-        let sms = Sms::read("actor-01 c-01-00002 17 host2").expect("it is one");
+        let sms = Sms::read("actor-01 c-01-00002 17 host2", 5).expect("it is one");
         assert_eq!(
             (sms.actor.as_str(), sms.op.as_str(), sms.position, sms.host.as_str()),
             ("actor-01", "c-01-00002", 17, "host2")
         );
-        assert_eq!(Sms::read("Got your message: Hi"), None);
+        assert_eq!(Sms::read("Got your message: Hi", 5), None);
     }
 }

@@ -13,7 +13,7 @@ pub(crate) struct Counts {
     pub(crate) calls: usize,
     /// Those that were acknowledged.
     pub(crate) kept: usize,
-    /// Acknowledged entries, effects and reminders that are not there, and what is there too often. Nothing explains them.
+    /// Acknowledged entries, effects, reminders and timers that are not there, and what is there too often. Nothing explains them.
     pub(crate) lost: usize,
     pub(crate) doubled: usize,
     /// Violations that are known of Dapr, and all others.
@@ -31,7 +31,7 @@ impl Counts {
             faults: of(|what| matches!(what, HistoryEvent::Healed(_))),
             calls: of(|what| matches!(what, HistoryEvent::Asked(_))),
             kept: of(|what| matches!(what, HistoryEvent::Answered { outcome: Outcome::Kept(_), .. })),
-            lost: with(&[Rule::Lost, Rule::EffectLost, Rule::ReminderLost, Rule::NotStored]),
+            lost: with(&[Rule::Lost, Rule::EffectLost, Rule::ReminderLost, Rule::TimerLost, Rule::NotStored]),
             doubled: with(&[Rule::Doubled, Rule::ReminderEndless]),
             known: violations.len() - unknown().count(),
             violations: unknown().count(),

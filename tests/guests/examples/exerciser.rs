@@ -162,6 +162,11 @@ impl Exerciser {
         panic!("as it was told")
     }
 
+    /// Stages one of everything that can be staged: all of it happens, or nothing.
+    pub fn set_then_end_well(&mut self, doomed: Doomed) -> Reply {
+        answer(doomed.stage())
+    }
+
     // ---- Effects.
 
     pub fn publish(&mut self, Event { pubsub, topic, event, outcome }: Event) -> Reply {

@@ -66,8 +66,8 @@ async fn roll_out(chat: &mut Chat, with_keys: bool) -> anyhow::Result<Answers> {
     Ok(answers)
 }
 
-/// Whatever was noted has its SMS, whichever release noted it.
-async fn every_sms_has_left(chat: &Chat, answers: &Answers) -> anyhow::Result<()> {
+/// Whatever was noted has its SMS and its event, whichever release noted it.
+async fn every_effect_has_left(chat: &Chat, answers: &Answers) -> anyhow::Result<()> {
     let mut expected = BTreeSet::new();
     for actor in answers.by_actor.keys() {
         let entries = chat.entries(0, actor).await?;
@@ -77,15 +77,24 @@ async fn every_sms_has_left(chat: &Chat, answers: &Answers) -> anyhow::Result<()
         let sent = chat.stack.twilio.received().into_iter().map(|sms| sms.body).collect::<BTreeSet<_>>();
         Ok(expected.is_subset(&sent).then_some(()))
     })
+    .await?;
+    eventually("every event is published", async || {
+        let events = chat.events("ledger").await?.into_iter();
+        let published = events.map(|data| {
+            let (actor, number) = (data["actor_id"].as_str().unwrap_or_default(), &data["number"]);
+            format!("{actor} {number}")
+        });
+        Ok(expected.is_subset(&published.collect::<BTreeSet<_>>()).then_some(()))
+    })
     .await
 }
 
 #[tokio::test]
 async fn a_rollout_loses_no_call_and_no_effect_and_doubles_no_call() -> anyhow::Result<()> {
     let Some(previous) = previous()? else { return Ok(()) };
-    let (mut chat, _components) = two_releases(&manifest("sms"), previous).await?;
+    let (mut chat, _components) = two_releases(&manifest("sms event"), previous).await?;
     let answers = roll_out(&mut chat, false).await?;
-    every_sms_has_left(&chat, &answers).await?;
+    every_effect_has_left(&chat, &answers).await?;
     assert_eq!(answers.kept_through_a_join(&chat, 0, "a rollout, calls without keys").await?, 0);
     Ok(())
 }
@@ -93,9 +102,9 @@ async fn a_rollout_loses_no_call_and_no_effect_and_doubles_no_call() -> anyhow::
 #[tokio::test]
 async fn a_rollout_handles_each_call_with_a_key_once() -> anyhow::Result<()> {
     let Some(previous) = previous()? else { return Ok(()) };
-    let (mut chat, _components) = two_releases(&manifest("sms"), previous).await?;
+    let (mut chat, _components) = two_releases(&manifest("sms event"), previous).await?;
     let answers = roll_out(&mut chat, true).await?;
-    every_sms_has_left(&chat, &answers).await?;
+    every_effect_has_left(&chat, &answers).await?;
     let told = answers.by_actor.clone();
     assert_eq!(answers.kept_through_a_join(&chat, 0, "a rollout, calls with keys").await?, 0);
     for (actor, told) in &told {

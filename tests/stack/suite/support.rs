@@ -196,15 +196,20 @@ impl Chat {
 
     /// The dead-lettered messages, oldest first.
     pub(crate) async fn dead_letters(&self) -> anyhow::Result<Vec<Value>> {
-        let stream = ["--json", "xrange", "user-messages-dead-letter", "-", "+"];
+        self.events("user-messages-dead-letter").await
+    }
+
+    /// The data of a topic's events, oldest first.
+    pub(crate) async fn events(&self, topic: &str) -> anyhow::Result<Vec<Value>> {
+        let stream = ["--json", "xrange", topic, "-", "+"];
         let entries: Vec<(String, Vec<String>)> =
             serde_json::from_str(&self.stack.redis.cli(&stream).await?)?;
-        let letter = |(_, fields): (String, Vec<String>)| -> anyhow::Result<Value> {
+        let data_of = |(_, fields): (String, Vec<String>)| -> anyhow::Result<Value> {
             let data =
                 fields.iter().skip_while(|field| *field != "data").nth(1).context("an event has data")?;
             Ok(serde_json::from_str::<Value>(data)?["data"].take())
         };
-        entries.into_iter().map(letter).collect()
+        entries.into_iter().map(data_of).collect()
     }
 
     /// Waits until the group of the Kafka binding has committed all that was produced, for as long as it gets on.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use daca_tests::{Answer, Host, exerciser};
+use daca_tests::{Answer, Host, eventually, exerciser, manifest_of};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -13,12 +13,38 @@ const COMMIT: usize = 12;
 /// Calls of one client. A host that has survived them has passed no fail point.
 const MAX_CALLS: usize = 1_000;
 
+/// Who takes the events of the turns: an actor of the same name, in which each sets a key.
+const SUBSCRIPTION: &str = "[[subscriptions]]
+pubsub = \"daca-pubsub\"
+topic = \"set\"
+path = \"/events/set\"
+agent = \"Sink\"
+call = \"SetState\"
+actor-id = { field = \"to\" }
+payload = { field = \"payload\" }
+";
+
+/// The method and the payload of a call, by its number and the id of its actor.
+type Call = fn(usize, &str) -> (&'static str, Value);
+
+/// The first turn of an actor writes two keys: the one that it is told, and `activations`.
+fn set(n: usize, _actor: &str) -> (&'static str, Value) {
+    ("SetState", json!({"key": "k", "value": n}))
+}
+
+/// The turn has an event and a reminder, too.
+fn set_and_follow(n: usize, actor: &str) -> (&'static str, Value) {
+    let event = json!({"to": actor, "payload": {"key": "k", "value": n}});
+    ("SetThenEndWell", json!({"key": "k", "value": event, "topic": "set"}))
+}
+
 /// Calls until the host is gone, and answers how many calls were acknowledged before the one that was not. Each is of an
-/// actor of its own, whose first turn writes two keys: the one that it is told, and `activations`.
-async fn call_until_it_crashes(host: Arc<Host>, client: usize) -> anyhow::Result<usize> {
+/// actor of its own.
+async fn call_until_it_crashes(host: Arc<Host>, client: usize, call: Call) -> anyhow::Result<usize> {
     for n in 0..MAX_CALLS {
-        let write = json!({"key": "k", "value": n});
-        match host.invoke(&format!("Exerciser/{client}-{n}"), "SetState", &write).await {
+        let actor = format!("{client}-{n}");
+        let (method, payload) = call(n, &actor);
+        match host.invoke(&format!("Exerciser/{actor}"), method, &payload).await {
             Ok(Answer { status, .. }) if status == 200 => {}
             Ok(answer) => anyhow::bail!("{answer:?}"),
             Err(_) => return Ok(n),
@@ -27,12 +53,13 @@ async fn call_until_it_crashes(host: Arc<Host>, client: usize) -> anyhow::Result
     anyhow::bail!("the host did not crash")
 }
 
-async fn crash_at(step: &str) -> anyhow::Result<()> {
+/// Crashes a host at a step. Answers the next one, and how many calls of each client were acknowledged.
+async fn crash_at(step: &str, manifest: &str, call: Call) -> anyhow::Result<(Host, Vec<usize>)> {
     let folder = Arc::new(TempDir::new()?);
     let point = format!("{step}:{COMMIT}");
     let variables = [("DACA_FAIL_POINT", &*point)];
-    let host = Arc::new(Host::start_with(folder.clone(), &exerciser(""), &variables).await?);
-    let clients = (0..CLIENTS).map(|client| tokio::spawn(call_until_it_crashes(host.clone(), client)));
+    let host = Arc::new(Host::start_with(folder.clone(), manifest, &variables).await?);
+    let clients = (0..CLIENTS).map(|client| tokio::spawn(call_until_it_crashes(host.clone(), client, call)));
     let clients = clients.collect::<Vec<_>>();
     let mut acknowledged = Vec::new();
     for client in clients {
@@ -40,8 +67,11 @@ async fn crash_at(step: &str) -> anyhow::Result<()> {
     }
     drop(host);
     assert!(acknowledged.iter().sum::<usize>() > 0, "{step}: nothing was acknowledged");
+    Ok((Host::start_in(folder, manifest).await?, acknowledged))
+}
 
-    let host = Host::start_in(folder, &exerciser("")).await?;
+async fn state_after_a_crash_at(step: &str) -> anyhow::Result<()> {
+    let (host, acknowledged) = crash_at(step, &exerciser(""), set).await?;
     for (client, acknowledged) in acknowledged.into_iter().enumerate() {
         for n in 0..=acknowledged {
             let keys = json!({"keys": ["k", "activations"]});
@@ -55,22 +85,68 @@ async fn crash_at(step: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What there is of a turn: its key, its reminder's firing, and what its event has set.
+async fn found(host: &Host, actor: &str) -> anyhow::Result<[bool; 3]> {
+    let keys = json!({"keys": ["k", "fired"]});
+    let own = host.call(&format!("Exerciser/{actor}"), "GetMany", &keys).await?;
+    let heard = host.call(&format!("Sink/{actor}"), "GetState", &json!({"key": "k"})).await?;
+    let has_fired = |fired: &Vec<Value>| fired.iter().any(|firing| firing["kind"] == "reminder");
+    Ok([!own[0].is_null(), own[1].as_array().is_some_and(has_fired), !heard.is_null()])
+}
+
+/// Nobody calls the actors before their effects and reminders are looked for.
+async fn effects_after_a_crash_at(step: &str) -> anyhow::Result<()> {
+    let manifest = [SUBSCRIPTION, &exerciser(""), &manifest_of("Sink", "exerciser", "")].concat();
+    let (host, acknowledged) = crash_at(step, &manifest, set_and_follow).await?;
+    for (client, acknowledged) in acknowledged.into_iter().enumerate() {
+        for n in 0..=acknowledged {
+            let what = format!("{step}: call {n} of client {client}, {acknowledged} acknowledged");
+            eventually(&what, async || {
+                let found = found(&host, &format!("{client}-{n}")).await?;
+                Ok(found == [true; 3] || (n == acknowledged && found == [false; 3]))
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_crash_before_a_transaction_loses_nothing_that_was_acknowledged() -> anyhow::Result<()> {
-    crash_at("before-transaction").await
+    state_after_a_crash_at("before-transaction").await
 }
 
 #[tokio::test]
 async fn a_crash_within_a_transaction_loses_nothing_that_was_acknowledged() -> anyhow::Result<()> {
-    crash_at("in-transaction").await
+    state_after_a_crash_at("in-transaction").await
 }
 
 #[tokio::test]
 async fn a_crash_between_commit_and_answer_keeps_each_turn_whole() -> anyhow::Result<()> {
-    crash_at("after-commit").await
+    state_after_a_crash_at("after-commit").await
 }
 
 #[tokio::test]
 async fn a_crash_while_the_callers_are_answered_loses_nothing() -> anyhow::Result<()> {
-    crash_at("after-answer").await
+    state_after_a_crash_at("after-answer").await
+}
+
+#[tokio::test]
+async fn a_crash_before_a_transaction_loses_no_effect_and_no_reminder() -> anyhow::Result<()> {
+    effects_after_a_crash_at("before-transaction").await
+}
+
+#[tokio::test]
+async fn a_crash_within_a_transaction_loses_no_effect_and_no_reminder() -> anyhow::Result<()> {
+    effects_after_a_crash_at("in-transaction").await
+}
+
+#[tokio::test]
+async fn a_crash_between_commit_and_answer_loses_no_effect_and_no_reminder() -> anyhow::Result<()> {
+    effects_after_a_crash_at("after-commit").await
+}
+
+#[tokio::test]
+async fn a_crash_while_the_callers_are_answered_loses_no_effect_and_no_reminder() -> anyhow::Result<()> {
+    effects_after_a_crash_at("after-answer").await
 }

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use bytes::Bytes;
 use daca_base::shares::{SharedPool, Weights};
 use daca_model::ActorAddress;
-use daca_model::backend::{StateWrite, TurnCommit};
+use daca_model::backend::{Registration, StateWrite, TurnCommit, WakeupKey, WakeupKind};
 use parking_lot::{Mutex, RwLock};
 use redb::{ReadableDatabase, ReadableTable, StorageBackend};
 use tempfile::TempDir;
@@ -16,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::database::open_backend;
-use crate::transaction::{LastingParts, STATE, USAGE, entry_bytes};
+use crate::transaction::{LastingParts, STATE, USAGE, WAKEUPS, WakeupRow, entry_bytes};
 
 /// The bytes that a disk writes completely or not at all.
 const SECTOR: usize = 512;
@@ -164,8 +165,14 @@ impl StorageBackend for Disk {
     }
 }
 
-/// The values by actor and key, each with its expiry before it.
-type State = BTreeMap<(String, String), Vec<u8>>;
+/// What the actors have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct State {
+    /// The values by actor and key, each with its expiry before it. Effects that wait are such values.
+    values: BTreeMap<(String, String), Vec<u8>>,
+    /// The data of the reminders, by actor and name.
+    reminders: BTreeMap<(String, String), Bytes>,
+}
 
 /// One history: commits, losses of power, and what must have come of them.
 struct History<'a> {
@@ -217,7 +224,8 @@ impl History<'_> {
         let requests = (0..actors).map(|actor| {
             let id = format!("a{actor}");
             let writes = (0..1 + self.random.below(4)).map(|_| self.write(&id, &mut after)).collect();
-            let turn = LastingParts(Arc::new(TurnCommit { writes, ..TurnCommit::default() }));
+            let wakeups = (0..self.random.below(3)).map(|_| self.reminder(&id, &mut after)).collect();
+            let turn = LastingParts(Arc::new(TurnCommit { writes, wakeups, ..TurnCommit::default() }));
             CommitRequest {
                 actor: ActorAddress::unchecked("A", &id),
                 turn,
@@ -237,42 +245,68 @@ impl History<'_> {
         let key = format!("k{}", self.random.below(12));
         let place = (id.to_owned(), key.clone());
         if self.random.below(4) == 0 {
-            after.remove(&place);
+            after.values.remove(&place);
             return (key, StateWrite::Delete);
         }
         let value = vec![self.random.next() as u8; self.random.below(9_000) as usize];
-        after.insert(place, [&[0; 8], &value[..]].concat());
+        after.values.insert(place, [&[0; 8], &value[..]].concat());
         (key, StateWrite::Set { value: value.into(), ttl: None })
+    }
+
+    fn reminder(&mut self, id: &str, after: &mut State) -> (WakeupKey, Option<Registration>) {
+        let name = format!("r{}", self.random.below(6));
+        let place = (id.to_owned(), name.clone());
+        let key = WakeupKey { kind: WakeupKind::Reminder, name };
+        if self.random.below(4) == 0 {
+            after.reminders.remove(&place);
+            return (key, None);
+        }
+        let data = Bytes::from(vec![self.random.next() as u8; self.random.below(900) as usize]);
+        after.reminders.insert(place, data.clone());
+        (key, Some(Registration { due: Duration::from_secs(3_600), period: None, ttl: None, data }))
     }
 
     /// What was acknowledged is there. The commit that was not answered is there as a whole, or nothing of it.
     fn check(&mut self, database: &Database) {
-        let (found, used) = read(database).expect("the file can be read");
+        let Found { state: found, used, counted } = read(database).expect("the file can be read");
         let is_expected = found == self.acknowledged || self.unanswered.as_ref() == Some(&found);
         assert!(is_expected, "what was acknowledged is lost, or a commit is there in part");
-        let mut expected = BTreeMap::<String, u64>::new();
-        for ((id, key), value) in &found {
-            *expected.entry(id.clone()).or_default() += entry_bytes(key, value.len() - 8);
-        }
-        assert_eq!(used, expected, "the disk use of each actor");
+        assert_eq!(used, counted, "the disk use of each actor");
         (self.acknowledged, self.unanswered) = (found, None);
     }
 }
 
-/// The values, and the disk use of each actor.
-fn read(database: &Database) -> Result<(State, BTreeMap<String, u64>), redb::Error> {
+/// What a file has.
+#[derive(Default)]
+struct Found {
+    state: State,
+    /// The disk use of each actor, as the file says, and as its rows are.
+    used: BTreeMap<String, u64>,
+    counted: BTreeMap<String, u64>,
+}
+
+fn read(database: &Database) -> Result<Found, redb::Error> {
     let transaction = database.begin_read()?;
-    let (mut state, mut usage) = (State::new(), BTreeMap::new());
+    let Found { mut state, mut used, mut counted } = Found::default();
     for row in transaction.open_table(STATE)?.iter()? {
         let (key, value) = row?;
         let (_, id, key) = key.value();
-        state.insert((id.to_owned(), key.to_owned()), value.value().to_vec());
+        *counted.entry(id.to_owned()).or_default() += entry_bytes(key, value.value().len() - 8);
+        state.values.insert((id.to_owned(), key.to_owned()), value.value().to_vec());
+    }
+    for row in transaction.open_table(WAKEUPS)?.iter()? {
+        let (key, row) = row?;
+        let (_, _, id, name) = key.value();
+        *counted.entry(id.to_owned()).or_default() += entry_bytes(name, row.value().len());
+        let registration = WakeupRow::decode(row.value()).and_then(|row| row.into_registration(0));
+        let (registration, _) = registration.expect("a registration is whole");
+        state.reminders.insert((id.to_owned(), name.to_owned()), registration.data);
     }
     for row in transaction.open_table(USAGE)?.iter()? {
-        let (owner, used) = row?;
-        usage.insert(owner.value().1.to_owned(), used.value());
+        let (owner, bytes) = row?;
+        used.insert(owner.value().1.to_owned(), bytes.value());
     }
-    Ok((state, usage))
+    Ok(Found { state, used, counted })
 }
 
 #[test]
@@ -282,7 +316,7 @@ fn what_was_acknowledged_survives_a_loss_of_power_at_any_moment() {
         println!("seed {seed}");
         let disk = Disk::default();
         drop(open_backend(Path::new("disk"), disk.clone(), true).expect("a new file"));
-        let (acknowledged, unanswered) = (State::new(), None);
+        let (acknowledged, unanswered) = (State::default(), None);
         let random = Random(seed);
         let mut history = History { random, disk, folder: folder.path(), acknowledged, unanswered };
         for _ in 0..LOSSES {

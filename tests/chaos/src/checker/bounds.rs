@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use super::violation::{Rule, Violation};
 use crate::history::{HistoryEvent, Outcome, Record, Way};
 use crate::seen::{Ledger, Seen};
-use crate::wire::{EVENT, REMINDER};
+use crate::wire::{EVENT, REMINDER, TIMER};
 
-/// Operations of each kind that were acknowledged at least, and entries of events and reminders, and SMS.
+/// Operations of each kind that were acknowledged at least, and entries of events, reminders and timers, and SMS.
 const MIN_COUNT: usize = 5;
-/// Acknowledged entries that may be lost for a reason that is known of Dapr, one of so many. One of 300 is common.
-const KNOWN_OF: usize = 20;
+/// Violations of one rule that may be for a reason that is known of Dapr, one for so many acknowledged operations. One for 300 is
+/// common among those of entries that another host has overwritten: each is lost, and is in two places.
+const OVERWRITTEN_OF: usize = 20;
+/// The same of all other rules: what follows from that is rarer.
+const KNOWN_OF: usize = 50;
 /// As many may be anyway: a short run has few.
 const KNOWN_ANYWAY: usize = 30;
 
@@ -29,6 +32,7 @@ pub(crate) fn bounds(history: &[Record], seen: &Seen, violations: &[Violation]) 
         ("messages", of(Way::Kafka)),
         ("events", entries(EVENT)),
         ("reminders", entries(REMINDER)),
+        ("timers", entries(TIMER)),
         ("SMS", seen.sms.len()),
     ];
     let mut wrong = Vec::new();
@@ -36,13 +40,23 @@ pub(crate) fn bounds(history: &[Record], seen: &Seen, violations: &[Violation]) 
         let (expected, seen) = (format!("{MIN_COUNT} {what} at least"), count.to_string());
         wrong.push(Violation::new(Rule::TooLittle, "the run", None, &expected, seen));
     }
-    let known = violations.iter().filter(|it| it.rule == Rule::Lost && it.known.is_some()).count();
-    let most = KNOWN_ANYWAY.max(acknowledged.values().sum::<usize>() / KNOWN_OF);
-    if known > most {
-        let (expected, seen) = (format!("{most} lost entries at most"), known.to_string());
-        wrong.push(Violation::new(Rule::TooMuchKnown, "the run", None, &expected, seen));
-    }
+    wrong.extend(too_much_known(acknowledged.values().sum(), violations));
     wrong
+}
+
+/// What Dapr is known for is rare, whichever rule it violates.
+fn too_much_known(acknowledged: usize, violations: &[Violation]) -> Vec<Violation> {
+    let mut known = BTreeMap::<Rule, usize>::new();
+    for violation in violations.iter().filter(|it| it.known.is_some()) {
+        *known.entry(violation.rule).or_default() += 1;
+    }
+    let too_much = |(rule, count): (Rule, usize)| {
+        let of = if matches!(rule, Rule::Lost | Rule::TwoPlaces) { OVERWRITTEN_OF } else { KNOWN_OF };
+        let most = KNOWN_ANYWAY.max(acknowledged / of);
+        let (expected, seen) = (format!("at most {most} times: {rule}"), count.to_string());
+        (count > most).then(|| Violation::new(Rule::TooMuchKnown, "the run", None, &expected, seen))
+    };
+    known.into_iter().filter_map(too_much).collect()
 }
 
 /// The acknowledged operations, by their way.

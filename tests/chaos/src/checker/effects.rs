@@ -7,7 +7,8 @@ use super::books::Books;
 use super::entries::described;
 use super::facts::Operation;
 use super::violation::{Rule, Violation};
-use crate::wire::{ACTOR, EVENT, Entry, REMINDER};
+use crate::seen::UNKNOWN_INSTANCE;
+use crate::wire::{ACTOR, Entry, REMINDER};
 
 /// How often a reminder that fires once may fire: once more for each fault that may have cut its end off.
 const MAX_FIRINGS: usize = 5;
@@ -16,7 +17,6 @@ const MAX_FIRINGS: usize = 5;
 pub(crate) fn check(books: &Books<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for operation in books.facts.operations.values() {
-        violations.extend(told(books, operation));
         violations.extend(passed(books, operation));
         violations.extend(reminded(books, operation));
     }
@@ -25,31 +25,6 @@ pub(crate) fn check(books: &Books<'_>) -> Vec<Violation> {
     violations.extend(sms_sent(books));
     violations.extend(sms_seen(books));
     violations
-}
-
-/// The actor that an entry tells of has one entry for it.
-fn told(books: &Books<'_>, operation: &Operation) -> Option<Violation> {
-    let (asked, own) = (&operation.asked, books.own(operation).len());
-    let (to, op) = (asked.order.tell.as_deref()?, &asked.order.op);
-    let heard = books.entries(to, EVENT, op);
-    let violation = |rule, expected: &str| {
-        Violation::new(rule, to, Some(op), expected, format!("{} of it: {}", heard.len(), described(heard)))
-    };
-    match own {
-        0 if !heard.is_empty() => {
-            let known = books.missing(&asked.actor, &asked.order.kind, op);
-            Some(violation(Rule::EffectOfNothing, "no event of a turn that was not kept").explained(known))
-        }
-        _ if heard.len() < own => {
-            let known = books.missing(to, EVENT, op);
-            Some(violation(Rule::EffectLost, "an entry for its event").explained(known))
-        }
-        1.. if heard.len() > own => {
-            let known = books.facts.explains(&heard[0].host, &heard[1].host, books.facts.time_of(heard[0]));
-            Some(violation(Rule::Doubled, "one entry for its event").explained(known))
-        }
-        _ => None,
-    }
 }
 
 /// The actor that was called within a turn that was kept has the call. It acts at once, so it may be there more often.
@@ -118,11 +93,11 @@ fn one_identity(
     if ids.len() == 1 {
         return None;
     }
-    let hosts = ids.values().map(|entry| entry.host.as_str()).collect::<BTreeSet<_>>();
-    let known = match (hosts.first(), hosts.last()) {
-        (Some(one), Some(other)) => books.facts.explains(one, other, books.facts.time_of(entry)),
-        _ => None,
-    };
+    // In no order of time: either of two may be the first.
+    let mut entries = ids.values().copied().collect::<Vec<_>>();
+    let forwards = books.repeated(actor, &entries, entries.len() - 1);
+    entries.reverse();
+    let known = forwards.or_else(|| books.repeated(actor, &entries, entries.len() - 1));
     let seen = ids.keys().copied().collect::<Vec<_>>().join(", ");
     Some(Violation::new(Rule::Identity, actor, op, "one id of its event", seen).explained(known))
 }
@@ -190,7 +165,7 @@ fn sms_seen(books: &Books<'_>) -> Vec<Violation> {
             op: sms.op.clone(),
             kind: kind.unwrap_or_default(),
             host: sms.host.clone(),
-            instance: "?".to_owned(),
+            instance: UNKNOWN_INSTANCE.to_owned(),
         };
         if books.has(&sms.actor, &entry) {
             arrivals.entry(&sms.actor).or_default().push(entry);
@@ -204,11 +179,15 @@ fn sms_seen(books: &Books<'_>) -> Vec<Violation> {
 
 /// Those that came for the first time came in the order of their entries. Of two hosts that have one actor for a moment, each
 /// sends its own.
-fn in_order(books: &Books<'_>, arrivals: &BTreeMap<&str, Vec<Entry>>, what: &str) -> Vec<Violation> {
+pub(super) fn in_order(
+    books: &Books<'_>,
+    arrivals: &BTreeMap<&str, Vec<Entry>>,
+    what: &str,
+) -> Vec<Violation> {
     let of_actor = |(actor, entries): (&&str, &Vec<Entry>)| {
         let pair = entries.windows(2).find(|pair| pair[0].position > pair[1].position)?;
         let (first, second) = (&pair[0], &pair[1]);
-        let known = books.facts.explains(&first.host, &second.host, books.facts.time_of(second));
+        let known = books.facts.explains(&first.host, &second.host, books.time_of(actor, second));
         let seen = format!("that of {} before that of {}", described(&[first]), described(&[second]));
         let expected = format!("{what} in the order of their positions");
         Some(Violation::new(Rule::EffectOrder, actor, None, &expected, seen).explained(known))

@@ -61,12 +61,14 @@ fn kept(books: &Books<'_>, operation: &Operation) -> Option<Violation> {
 /// because its caller, or a sidecar, may have made it again.
 fn once(books: &Books<'_>, operation: &Operation) -> Option<Violation> {
     let (asked, there) = (&operation.asked, books.own(operation));
-    let [first, .., last] = there else { return None };
+    if there.len() < 2 {
+        return None;
+    }
     let is_unknown = matches!(operation.answered, Some((_, Outcome::Unknown(_))) | None);
     if asked.way == Way::Keyless && is_unknown {
         return None;
     }
-    let known = books.facts.explains(&first.host, &last.host, books.facts.time_of(first));
+    let known = books.repeated(&asked.actor, there, 1);
     let violation = Violation::new(
         Rule::Doubled,
         &asked.actor,

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::violation::Known;
-use crate::fault::{Fault, Link, Server, host_name};
+use crate::fault::{Disk, Fault, Link, Server, host_name};
 use crate::history::{Asked, HistoryEvent, Outcome, Record};
-use crate::wire::{CALL, Entry, KAFKA};
 
 /// How long after a change of hosts two of them may have an actor, as far as Dapr is to blame; on a slow machine as much longer
 /// as it is slow.
@@ -44,6 +43,8 @@ pub(crate) struct Facts {
     changes: Vec<RangeInclusive<u64>>,
     /// The same of sidecars that did not hear of placement, with the name of their host.
     deaf: Vec<(String, RangeInclusive<u64>)>,
+    /// Everything that was wrong, with what is left of it for a while.
+    troubles: Vec<(Fault, RangeInclusive<u64>)>,
     /// When the machine was slow, and how slow in percent.
     slow: Vec<(u64, u32)>,
 }
@@ -79,11 +80,12 @@ impl Facts {
                     facts.add_fault(*fault, since.unwrap_or(*ms), *ms);
                 }
                 HistoryEvent::Ended { server, status } => facts.add_end(*server, status, *ms),
-                HistoryEvent::Started(server) if changes_hosts(*server) => facts.add_change(*ms, *ms),
+                HistoryEvent::Started(server) => facts.add_start(*server, *ms),
                 HistoryEvent::Ready { .. } => facts.add_change(ms.saturating_sub(SEEN_LATE_MS), *ms),
                 _ => {}
             }
         }
+        facts.troubles.extend(applied.into_iter().map(|(since, fault)| (fault, since..=u64::MAX)));
         facts
     }
 
@@ -103,20 +105,14 @@ impl Facts {
         changes.then_some(Known::PlacementDoesNotWait)
     }
 
-    /// When an operation may have written this entry: from the question to a while after the answer. What follows from an
-    /// entry, such as a reminder, comes at any later time.
-    pub(crate) fn time_of(&self, entry: &Entry) -> RangeInclusive<u64> {
-        let is_own = entry.kind == CALL || entry.kind == KAFKA;
-        match self.operations.get(&entry.op) {
-            Some(Operation { asked_ms, answered: Some((ms, _)), .. }) if is_own => {
-                *asked_ms..=self.window_after(*ms)
-            }
-            Some(Operation { asked_ms, .. }) => *asked_ms..=u64::MAX,
-            None => 0..=u64::MAX,
-        }
+    /// Was something wrong at this time with this host, its sidecar, or what both need for a turn? Or did hosts change?
+    pub(crate) fn is_troubled(&self, host: &str, time: &RangeInclusive<u64>) -> bool {
+        self.changes.iter().any(|change| overlap(change, time))
+            || self.troubles.iter().any(|(fault, trouble)| concerns(*fault, host) && overlap(trouble, time))
     }
 
     fn add_fault(&mut self, fault: Fault, from: u64, to: u64) {
+        self.troubles.push((fault, from..=self.window_after(to)));
         match fault {
             Fault::Pause(Server::Sidecar(index)) | Fault::Link(Link::SidecarToPlacement(index), _) => {
                 let until = self.window_after(to);
@@ -134,6 +130,12 @@ impl Facts {
         if let Server::Host(index) = server {
             self.ended_hosts.push((host_name(index), status.to_owned()));
         }
+        self.add_start(server, ms);
+    }
+
+    /// A server starts by itself, or has ended.
+    fn add_start(&mut self, server: Server, ms: u64) {
+        self.troubles.push((Fault::Kill(server), ms..=self.window_after(ms)));
         if changes_hosts(server) {
             self.add_change(ms, ms);
         }
@@ -144,15 +146,43 @@ impl Facts {
     }
 
     /// The end of what a change at this time may explain.
-    fn window_after(&self, ms: u64) -> u64 {
+    pub(crate) fn window_after(&self, ms: u64) -> u64 {
+        self.after(ms, WINDOW_MS)
+    }
+
+    /// So long after this time; on a machine that was slow then, as much longer as it was slow.
+    pub(crate) fn after(&self, ms: u64, length_ms: u64) -> u64 {
         let near = ms.saturating_sub(SEEN_LATE_MS)..=ms.saturating_add(WINDOW_MS);
         let slow = self.slow.iter().filter(|(at, _)| near.contains(at)).map(|(_, percent)| *percent);
-        ms.saturating_add(WINDOW_MS * u64::from(slow.max().unwrap_or(100)) / 100)
+        ms.saturating_add(length_ms * u64::from(slow.max().unwrap_or(100)) / 100)
     }
 }
 
 fn changes_hosts(server: Server) -> bool {
     matches!(server, Server::Host(_) | Server::Sidecar(_) | Server::Placement)
+}
+
+/// May this fault end a turn or a timer of a host?
+fn concerns(fault: Fault, host: &str) -> bool {
+    let is_of = |index: usize| host_name(index) == host;
+    match fault {
+        Fault::Kill(server) | Fault::Pause(server) => match server {
+            Server::Host(index) | Server::Sidecar(index) => is_of(index),
+            Server::Placement | Server::Scheduler | Server::Redis => true,
+            Server::Kafka => false,
+        },
+        Fault::Link(link, _) => match link {
+            Link::HostToSidecar(index)
+            | Link::SidecarToHost(index)
+            | Link::SidecarToRedis(index)
+            | Link::SidecarToPlacement(index) => is_of(index),
+            Link::SidecarsToScheduler => true,
+            Link::SidecarToEdge(_) | Link::SidecarsToKafka => false,
+        },
+        Fault::Clock(index, _) | Fault::FullDisk(Disk::Host(index)) => is_of(index),
+        Fault::FullDisk(Disk::Redis) => true,
+        Fault::FullDisk(Disk::Kafka) | Fault::Edge(_) => false,
+    }
 }
 
 fn overlap(one: &RangeInclusive<u64>, other: &RangeInclusive<u64>) -> bool {

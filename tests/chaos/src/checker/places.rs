@@ -1,4 +1,4 @@
-//! The rules of hosts: an actor is in one place, what was acknowledged is shown, and hosts come back.
+//! The rules of hosts: an actor is in one place, what was acknowledged is shown, nothing is given up, and hosts come back.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +26,11 @@ pub(crate) fn check(books: &Books<'_>) -> Vec<Violation> {
     violations.extend(seen.unstored.iter().map(|(actor, counts)| {
         let expected = "as many entries in the store as a host shows";
         Violation::new(Rule::NotStored, actor, None, expected, counts.clone())
+    }));
+    // Tries go on for longer than any fault lasts, so nothing explains one.
+    violations.extend(seen.dead_letters.iter().map(|letter| {
+        let expected = "no dead letter: it is tried until it is handled";
+        Violation::new(Rule::GivenUp, &letter.topic, letter.op.as_deref(), expected, letter.text.clone())
     }));
     violations.extend(seen.swap_fault.iter().map(|fault| {
         Violation::new(Rule::Swap, "the hosts", None, "one version on all of them", fault.clone())

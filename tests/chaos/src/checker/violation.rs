@@ -55,8 +55,12 @@ pub(crate) enum Rule {
     Swap,
     /// A reminder that fires once ends.
     ReminderEndless,
+    /// A timer fires while its activation lasts.
+    TimerLost,
     /// What a host shows is in the store.
     NotStored,
+    /// A message or an event is handled in the end.
+    GivenUp,
     /// There was enough work to tell.
     TooLittle,
     /// What Dapr is known for is rare.
@@ -106,9 +110,11 @@ impl fmt::Display for Rule {
             Rule::HostEnded => "a host has ended by itself",
             Rule::Swap => "the hosts do not serve the version that was deployed last",
             Rule::ReminderEndless => "a reminder that fires once does not end",
+            Rule::TimerLost => "a timer has not fired",
+            Rule::GivenUp => "a message or an event was given up",
             Rule::NotStored => "a host does not show what the store has",
             Rule::TooLittle => "too little was done to tell",
-            Rule::TooMuchKnown => "more is lost than what Dapr is known for explains",
+            Rule::TooMuchKnown => "Dapr is blamed for more than what it is known for",
         })
     }
 }

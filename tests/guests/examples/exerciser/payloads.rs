@@ -147,7 +147,7 @@ impl Wake {
     }
 }
 
-/// A turn that will not end well. The names are those of the ChatAgent's manifest unless others are given.
+/// A turn that does everything, and most often does not end well. The names are those of the ChatAgent's manifest unless others are given.
 #[derive(Deserialize)]
 pub(crate) struct Doomed {
     pub(crate) key: String,
