@@ -146,3 +146,8 @@ export function unheardFailure(reason) {
   const { val } = failureOf(reason);
   return new Failed(`a promise was rejected and nothing waits for it, perhaps since an \`await\` is missing: ${val}`, { cause: reason });
 }
+
+/** The failure of a turn whose method waits for a promise that is open when all has run. */
+export function openFailure() {
+  return new Failed("the method waits for a promise that nothing settles: there are no timers and no network here");
+}

@@ -1,5 +1,5 @@
 // The exports of a component, made of an agent. The engine and the components of `daca-js build` share it.
-import { Activation, failureOf, faultOf, textOf, unheardFailure } from "./agent.js";
+import { Activation, failureOf, faultOf, openFailure, textOf, unheardFailure } from "./agent.js";
 import { string } from "./check.js";
 import { Failed, rejectedRequests } from "./failures.js";
 import { awaited, takeUnheard } from "./globals/promise.js";
@@ -85,6 +85,6 @@ function value(result) {
   const unheard = takeUnheard();
   if (outcome?.isRejected) throw outcome.value;
   if (unheard) throw unheardFailure(unheard.reason);
-  if (!outcome) throw new Error("the method waits for a promise that nothing settles: there are no timers and no network here");
+  if (!outcome) throw openFailure();
   return outcome.value;
 }

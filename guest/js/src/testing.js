@@ -1,7 +1,7 @@
 // A host in memory, for tests of an agent: the same class, its state, events, bindings, wake-ups and a clock.
 //
 // A turn is all or nothing here, too: when a method throws, its writes and effects are gone, and so is the instance.
-import { Activation, failureOf, faultOf, unheardFailure } from "./agent.js";
+import { Activation, failureOf, faultOf, openFailure, unheardFailure } from "./agent.js";
 import { Failed, Failure, Invalid, NotFound } from "./failures.js";
 import { asBytes, fromBytes, toBytes } from "./json.js";
 import { settled, within } from "./host/turn.js";
@@ -156,11 +156,9 @@ class TestActor {
       return await within(turn, async () => {
         if (!this.#activation) {
           this.#activation = new Activation(definition);
-          await this.#activation.hook("activate");
+          await outcome(turn, this.#activation.hook("activate"));
         }
-        const reply = await call(this.#activation);
-        const unheard = await settled(turn);
-        if (unheard) throw unheardFailure(unheard.reason);
+        const reply = await outcome(turn, call(this.#activation));
         turn.commit();
         return reply;
       });
@@ -174,6 +172,17 @@ class TestActor {
       throw Object.assign(tag === "invalid" ? new Invalid(val) : tag === "not-found" ? new NotFound(val) : new Failed(val), { cause: thrown });
     }
   }
+}
+
+/** What a method settles to, by the rules of the engine: once all has run, nothing settles an open promise. */
+async function outcome(turn, result) {
+  let found;
+  Promise.resolve(result).then((value) => { found = { value }; }, (reason) => { found = { isRejected: true, value: reason }; });
+  const unheard = await settled(turn);
+  if (found?.isRejected) throw found.value;
+  if (unheard) throw unheardFailure(unheard.reason);
+  if (!found) throw openFailure();
+  return found.value;
 }
 
 /** What one turn has staged. The modules of `host/` call it. */

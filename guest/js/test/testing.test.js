@@ -163,7 +163,7 @@ test("whatever an agent throws is a failure of the contract", () => {
   assert.equal(typeof inspect(new Proxy({}, { getPrototypeOf() { throw 1; } })), "string");
 });
 
-test("a promise that is rejected without a reaction fails the turn", async () => {
+test("a promise that is rejected without a reaction fails the turn, and so does one that is waited for in vain", async () => {
   class Forgetful {
     async later() {
       await undefined;
@@ -180,6 +180,9 @@ test("a promise that is rejected without a reaction fails the turn", async () =>
     Bare() {
       Promise.reject(new RangeError("T"));
     }
+    async Waits() {
+      await new Promise(() => {});
+    }
     async Heard() {
       const open = this.later();
       try {
@@ -191,6 +194,7 @@ test("a promise that is rejected without a reaction fails the turn", async () =>
   }
   const host = new TestHost(agent(Forgetful));
   const listeners = process.rawListeners("unhandledRejection");
+  await assert.rejects(host.actor("a").call("Waits"), (e) => e instanceof Failed && /nothing settles/.test(e.message));
   for (const method of ["Save", "Each", "Bare"]) {
     await assert.rejects(host.actor("a").call(method), (e) => e instanceof Failed && /nothing waits for it.*RangeError: T$/.test(e.message));
     assert.match(host.logged.at(-1).message, /caused by RangeError: T\n +at .*testing\.test\.js/);
