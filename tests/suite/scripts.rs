@@ -34,6 +34,17 @@ class Counter {
     return [url.searchParams.get("b"), structuredClone({ x: [1n.toString()] }), new TextDecoder().decode(new TextEncoder().encode("é€😀"))];
   }
   Broken() { return thrower(undefined); }
+  Logged() {
+    try { thrower(undefined); } catch (e) { console.error("caught", e); }
+  }
+  Chained() {
+    return [1].map((n): any => n)
+      .map((n) =>
+        n.lacks.it);
+  }
+  async Forgets() { this.Half(); return "ok"; }
+  async Half() { state.set("count", 99); throw new Error("unheard"); }
+  async Gathers() { return await Array.fromAsync([later(1), 2]); }
   async Awaits() {
     let sum = 0;
     for (let n = 0; n < 20_000; n++) sum += (await n) + (await Promise.resolve(n)) + (await later(n));
@@ -202,6 +213,51 @@ async fn a_script_without_a_method_of_a_route_is_deployed_with_a_warning() -> an
 }
 
 #[tokio::test]
+async fn a_fault_is_in_the_log_with_its_stack_and_its_caller_reads_what_is_wrong() -> anyhow::Result<()> {
+    let place = Place::start("").await?;
+    let line_of = |text: &str| COUNTER.lines().position(|line| line.contains(text)).map(|line| line + 1);
+    let broken = place.host.invoke("Counter/a", "Broken", &Value::Null).await?;
+    assert!(broken.detail().starts_with("TypeError: "), "{}", broken.detail());
+    assert!(!broken.detail().contains("counter.ts"), "{}", broken.detail());
+
+    place.call("a", "Logged", Value::Null).await?;
+    let logged = format!("at Logged (counter.ts:{})", line_of("console.error").context("it is there")?);
+    place
+        .host
+        .wait_for_log(&logged, |log| {
+            let text = log.to_string();
+            text.contains("caught TypeError") && text.contains(&logged)
+        })
+        .await?;
+
+    // What is written in several lines, and printed in one.
+    let chained = place.host.invoke("Counter/a", "Chained", &Value::Null).await?;
+    assert_eq!(chained.outcome(), (500, Some("failed")));
+    let frame = format!("at counter.ts:{}", line_of("n.lacks").context("it is there")?);
+    place.host.wait_for_log(&frame, |log| log.to_string().contains(&frame)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_promise_that_is_rejected_without_a_reaction_fails_the_turn() -> anyhow::Result<()> {
+    let place = Place::start("").await?;
+    let answer = place.host.invoke("Counter/a", "Forgets", &Value::Null).await?;
+    assert_eq!(answer.outcome(), (500, Some("failed")));
+    assert_eq!(place.call("a", "Count", Value::Null).await?, 0, "nothing of it is kept");
+    let line = 1 + COUNTER.lines().position(|line| line.contains("unheard")).context("it is there")?;
+    let frame = format!("counter.ts:{line}");
+    place
+        .host
+        .wait_for_log(&frame, |log| {
+            let text = log.to_string();
+            text.contains("caused by Error: unheard") && text.contains(&frame)
+        })
+        .await?;
+    assert_eq!(place.call("a", "Gathers", Value::Null).await?, json!([1, 2]));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_name_of_a_file_is_short_and_leads_nowhere() -> anyhow::Result<()> {
     let place = Place::start("").await?;
     for query in ["?file=", "?file=..%2Fa.js", "?file=a%0Ab.js", &format!("?file={}", "x".repeat(129))] {
@@ -276,6 +332,13 @@ async fn a_script_that_cannot_serve_is_refused_with_its_line_and_the_old_one_ser
         (COUNTER.replace("reminders, state }", "remiders, state }"), ":2:44"),
         (format!("{COUNTER}\nconst m = () => import(\"zod\");"), "`import()`"),
         (format!("{COUNTER}\nlet babelHelpers;"), "reserved"),
+        (format!("{COUNTER}\nconst q = 1; q = 2;"), ":14: `q` is a constant"),
+        (format!("{COUNTER}\nexport {{ nosuch }};"), ":10: `nosuch`"),
+        (COUNTER.replace("made = Math.random();", "made = thrower(undefined);"), "at thrower (script:"),
+        (
+            COUNTER.replace("made = Math.random();", "constructor() { Promise.reject(5); }"),
+            "nothing waits for it",
+        ),
         (format!("{COUNTER}\nawait 1;"), ":"),
         (format!("{COUNTER}\nthrow new Error(\"at the top\");"), "at the top"),
         (deep, "nested"),

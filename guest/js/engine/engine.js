@@ -1,13 +1,15 @@
 // The engine that the host brings: an agent is its script, which is evaluated once in each activation.
 import { babelHelpers } from "../src/globals/index.js";
 import * as sdk from "../src/index.js";
-import { failureOf } from "../src/agent.js";
-import { exportsOf } from "../src/component.js";
+import { textOf } from "../src/agent.js";
+import { exportsOf, tryInstance } from "../src/component.js";
+import { lineIn, writeStacks } from "../src/frames.js";
 import * as source from "daca:script/source@0.1.0";
 
-const PLACE = /<(?:anonymous|input)>:(\d+)(?::\d+)?/;
-/** The lines that `new Function` puts before its body. */
-const HEADER = Number(PLACE.exec(new Function("return new Error().stack")())?.[1] ?? 1) - 1;
+/** What the engine calls the text of `new Function`. */
+const TEXT = "<input>";
+/** The lines before the script: those that `new Function` puts before its body, and one of ours. */
+let header = 0;
 let script;
 let definition;
 
@@ -15,7 +17,7 @@ function load() {
   if (definition) return definition;
   script = source.read();
   const exported = {};
-  const run = new Function("__daca_sdk", "__daca_exported", "babelHelpers", `"use strict";${script.body}`);
+  const run = new Function("__daca_sdk", "__daca_exported", "babelHelpers", `"use strict";\n${script.body}`);
   run(sdk, exported, babelHelpers);
   if (!exported.agent?.Class) {
     throw new TypeError("the script's default export is no agent: write `export default agent(MyClass)`");
@@ -24,20 +26,18 @@ function load() {
   return definition;
 }
 
-/** The frames of the script, with the author's file and lines; those of the engine are no use to its author. */
-function frames(stack) {
-  return stack
-    .split("\n")
-    .map((frame) => {
-      const line = script?.lines[Number(PLACE.exec(frame)?.[1]) - HEADER - 1];
-      // By a function, since a text's `$` would have a meaning.
-      return line ? frame.replace(PLACE, () => `${script.file}:${line}`).replace("at <anonymous> (", "at (") : undefined;
-    })
-    .filter((frame) => frame !== undefined)
-    .join("\n");
+/** Where that is in the author's file. A line of the engine is no use to its author. */
+function placeOf(file, line, column) {
+  const found = file === TEXT && script && lineIn(script, line - header, column);
+  return found ? `${script.file}:${found}` : undefined;
 }
 
-const made = exportsOf(load, frames);
+// The stack is made once without the author's lines, to see in which line a body begins.
+Error.prepareStackTrace = (_, [site]) => site.getLineNumber();
+header = new Function("__daca_sdk", "__daca_exported", "babelHelpers", `"use strict";\nreturn new Error().stack`)() - 1;
+writeStacks(placeOf);
+
+const made = exportsOf(load);
 export const actor = made.actor;
 export const lifecycle = made.lifecycle;
 export const onReminder = made.onReminder;
@@ -48,9 +48,10 @@ export const description = {
   describe() {
     try {
       const { methods, hooks, schema } = load();
+      tryInstance(definition);
       return { methods, hooks, schema: schema ?? null };
     } catch (thrown) {
-      throw `while it is evaluated: ${failureOf(thrown, frames).val}`;
+      throw `while it is evaluated: ${textOf(thrown)}`;
     }
   },
 };

@@ -1,6 +1,7 @@
 // What makes a class an agent: which of its methods callers reach, and how a call becomes a method's.
 import { string } from "./check.js";
-import { Failure, NotFound } from "./failures.js";
+import { Failed, Failure, NotFound } from "./failures.js";
+import { headOf, inspect } from "./inspect.js";
 import { asBytes, fromBytes, fromPayload, toBytes, utf8 as toUtf8, whole } from "./json.js";
 
 /** Methods that the host calls, and no caller. */
@@ -51,7 +52,8 @@ export class Activation {
   /** Runs a method of a caller: with the value of the payload, and with its bytes. */
   invoke(method, payload) {
     if (!this.#agent.methods.includes(method)) {
-      throw new NotFound(`the agent has no method ${JSON.stringify(method)}; it has ${this.#agent.methods.join(", ")}`);
+      const has = this.#agent.methods.join(", ") || "none";
+      throw new NotFound(`the agent has no method ${JSON.stringify(method)}; it has ${has}`);
     }
     const value = fromPayload(payload);
     const payloads = value === undefined ? [] : [value, asBytes(payload)];
@@ -91,33 +93,61 @@ const MAX_TEXT = 16 * 1024;
 const TAGS = ["invalid", "not-found", "failed"];
 
 /**
- * What a thrown value is to the host: the case, and the text that people read. A script may throw anything, such as an
- * object whose fields throw again: never throws itself.
+ * What a thrown value is to the host: the case, and the text that its caller reads. A script may throw anything, such as
+ * an object whose fields throw again: never throws itself.
  */
-export function failureOf(thrown, frames = (stack) => stack) {
-  let tag = "failed";
+export function failureOf(thrown) {
   try {
-    if (thrown instanceof Failure) {
-      const own = thrown.tag;
-      if (TAGS.includes(own)) tag = own;
-      return { tag, val: bounded(String(thrown.message)) };
-    }
-    return { tag, val: bounded(textOf(thrown, frames)) };
+    if (!(thrown instanceof Error)) return { tag: "failed", val: textOf(thrown) };
+    if (!(thrown instanceof Failure)) return { tag: "failed", val: bounded(headOf(thrown)) };
+    const { tag, message } = thrown;
+    return { tag: TAGS.includes(tag) ? tag : "failed", val: bounded(String(message)) };
   } catch {
-    return { tag, val: "the agent threw a value that cannot be shown" };
+    return { tag: "failed", val: "the agent threw a value that cannot be shown" };
   }
 }
 
-function textOf(thrown, frames) {
+/**
+ * What the log has of it, if that is more than what the caller reads: the stack of a fault, and the cause of a failure
+ * on purpose. Never throws.
+ */
+export function faultOf(thrown) {
+  try {
+    if (!(thrown instanceof Error) || (thrown instanceof Failure && thrown.cause === undefined)) return undefined;
+    return textOf(thrown);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A thrown value with its stack and its cause. Never throws. */
+export function textOf(thrown) {
   // It is what the engine throws when there is no memory for an error.
   if (thrown === null) return "the agent threw null: perhaps its memory is exhausted, the limit `memory` of its type";
-  if (!(thrown instanceof Error)) return `the agent threw ${String(thrown)}`;
-  const { stack } = thrown;
-  const own = typeof stack === "string" ? frames(stack).trimEnd() : "";
-  return `${thrown.name}: ${thrown.message}${own ? `\n${own}` : ""}`;
+  const text = inspect(thrown);
+  return bounded(isError(thrown) ? text : `the agent threw ${text}`);
+}
+
+function isError(thrown) {
+  try {
+    return thrown instanceof Error;
+  } catch {
+    return false;
+  }
 }
 
 /** Without empty lines at its end. */
 function bounded(text) {
   return whole(text.slice(0, MAX_TEXT)).trimEnd();
+}
+
+/** The failure of a turn in which a promise was rejected, and nothing reacted to it: perhaps an `await` is forgotten. */
+export function unheardFailure(reason) {
+  const { val } = failureOf(reason);
+  return new Failed(`a promise was rejected and nothing waits for it, perhaps since an \`await\` is missing: ${val}`, { cause: reason });
+}
+
+/** The failure of a turn whose method waits for a promise that is open when all has run. */
+export function openFailure() {
+  return new Failed("the method waits for a promise that nothing settles: there are no timers and no network here");
 }

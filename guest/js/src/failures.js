@@ -2,8 +2,8 @@
 
 /** The base of what an agent throws on purpose. Anything else that it throws is a fault of the agent: status 500. */
 export class Failure extends Error {
-  constructor(tag, message) {
-    super(message);
+  constructor(tag, message, options) {
+    super(message, options);
     this.name = "Failure";
     this.tag = tag;
   }
@@ -11,24 +11,24 @@ export class Failure extends Error {
 
 /** The caller's fault: the payload cannot be used. Status 400. */
 export class Invalid extends Failure {
-  constructor(message) {
-    super("invalid", message);
+  constructor(message, options) {
+    super("invalid", message, options);
     this.name = "Invalid";
   }
 }
 
 /** The caller's fault: the method, or the item that it asks for, does not exist. Status 404. */
 export class NotFound extends Failure {
-  constructor(message) {
-    super("not-found", message);
+  constructor(message, options) {
+    super("not-found", message, options);
     this.name = "NotFound";
   }
 }
 
 /** The fault of the agent or of a system that it depends on. Status 500. */
 export class Failed extends Failure {
-  constructor(message) {
-    super("failed", message);
+  constructor(message, options) {
+    super("failed", message, options);
     this.name = "Failed";
   }
 }
@@ -43,6 +43,11 @@ export class HostError extends Error {
   }
 }
 
+let rejected = 0;
+
+/** How many requests the host has rejected in this instance. */
+export const rejectedRequests = () => rejected;
+
 /** Calls the host. What it rejects becomes a `HostError`. */
 export function ask(call) {
   try {
@@ -51,6 +56,7 @@ export function ask(call) {
     // The bindings of the engines throw `{ payload: { tag, val } }` or the pair itself.
     const reason = thrown?.payload ?? thrown;
     if (!(thrown instanceof Failure) && typeof reason?.tag === "string") {
+      rejected += 1;
       throw new HostError(reason.tag, String(reason.val));
     }
     throw thrown;

@@ -30,22 +30,26 @@ export interface AgentOptions {
  */
 export function agent<C extends AgentClass>(Class: C, options?: AgentOptions): AgentDefinition<C>;
 
-/** The base of what an agent throws on purpose. Anything else that it throws is a fault of the agent: status 500. */
+/**
+ * The base of what an agent throws on purpose. Anything else that it throws is a fault of the agent: status 500, with
+ * its stack in the log.
+ */
 export class Failure extends Error {
-  constructor(tag: "invalid" | "not-found" | "failed", message: string);
+  /** The log gets the `cause`, with its stack; the caller does not. */
+  constructor(tag: "invalid" | "not-found" | "failed", message: string, options?: { cause?: unknown });
   readonly tag: "invalid" | "not-found" | "failed";
 }
 /** The caller's fault: the payload cannot be used. Status 400. */
 export class Invalid extends Failure {
-  constructor(message: string);
+  constructor(message: string, options?: { cause?: unknown });
 }
 /** The caller's fault: the method, or the item that it asks for, does not exist. Status 404. */
 export class NotFound extends Failure {
-  constructor(message: string);
+  constructor(message: string, options?: { cause?: unknown });
 }
 /** The fault of the agent or of a system that it depends on. Status 500. */
 export class Failed extends Failure {
-  constructor(message: string);
+  constructor(message: string, options?: { cause?: unknown });
 }
 
 export type HostErrorCode = "denied" | "not-found" | "invalid" | "unavailable" | "too-large" | "other";

@@ -1,10 +1,10 @@
 // A host in memory, for tests of an agent: the same class, its state, events, bindings, wake-ups and a clock.
 //
 // A turn is all or nothing here, too: when a method throws, its writes and effects are gone, and so is the instance.
-import { Activation, failureOf } from "./agent.js";
+import { Activation, failureOf, faultOf, openFailure, unheardFailure } from "./agent.js";
 import { Failed, Failure, Invalid, NotFound } from "./failures.js";
 import { asBytes, fromBytes, toBytes } from "./json.js";
-import { within } from "./host/turn.js";
+import { settled, within } from "./host/turn.js";
 
 const DENIED = (what) => ({ tag: "denied", val: `${what} is not given to this TestHost` });
 const bytesOf = (value) => (typeof value === "string" ? new TextEncoder().encode(value) : toBytes(value ?? null));
@@ -152,33 +152,44 @@ class TestActor {
   async #run(call) {
     const { definition, options, number } = this.#host.context();
     const turn = new Turn(this.#host, options, { id: this.#id, number, stored: this.#stored, wakeUps: this.#wakeUps });
-    const realNow = Date.now;
     try {
       return await within(turn, async () => {
-        Date.now = () => this.#host.now;
         if (!this.#activation) {
           this.#activation = new Activation(definition);
-          await this.#activation.hook("activate");
+          await outcome(turn, this.#activation.hook("activate"));
         }
-        const reply = await call(this.#activation);
+        const reply = await outcome(turn, call(this.#activation));
         turn.commit();
         return reply;
       });
     } catch (thrown) {
       this.#activation = undefined;
       const { tag, val } = failureOf(thrown);
+      const fault = faultOf(thrown);
+      if (fault) turn.log("error", fault);
       this.#host.logged.push(...turn.lines);
       if (thrown instanceof Failure) throw thrown;
       throw Object.assign(tag === "invalid" ? new Invalid(val) : tag === "not-found" ? new NotFound(val) : new Failed(val), { cause: thrown });
-    } finally {
-      Date.now = realNow;
     }
   }
+}
+
+/** What a method settles to, by the rules of the engine: once all has run, nothing settles an open promise. */
+async function outcome(turn, result) {
+  let found;
+  Promise.resolve(result).then((value) => { found = { value }; }, (reason) => { found = { isRejected: true, value: reason }; });
+  const unheard = await settled(turn);
+  if (found?.isRejected) throw found.value;
+  if (unheard) throw unheardFailure(unheard.reason);
+  if (!found) throw openFailure();
+  return found.value;
 }
 
 /** What one turn has staged. The modules of `host/` call it. */
 class Turn {
   lines = [];
+  /** Why promises of this turn were rejected to which nothing has reacted. */
+  unheard = [];
   #host;
   #options;
   #actor;
@@ -192,6 +203,10 @@ class Turn {
     this.#actor = actor;
   }
 
+  /** The time of the host, which `Date.now()` gives. */
+  get now() {
+    return this.#host.now;
+  }
   get agentType() {
     return this.#options.type ?? "Agent";
   }

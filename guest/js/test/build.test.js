@@ -11,6 +11,9 @@ import { digestOfSources } from "../tools/engine.js";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 
+const command = (...words) => new Promise((resolve) =>
+  execFile(process.execPath, [here("../tools/daca-js.js"), ...words], (error, out, err) => resolve({ code: error?.code ?? 0, out, err })));
+
 async function refused(source, pattern) {
   const folder = await mkdtemp(join(tmpdir(), "daca-js-test-"));
   try {
@@ -42,7 +45,24 @@ test("errors name file, line and column of the author's source", async () => {
   await refused("export default 7;\n", /no agent/);
   await refused('import { readFileSync } from "node:fs";\nimport { agent } from "@daca/sdk";\nexport default agent(class { M() { return readFileSync("x"); } });\n', /node:fs/);
   await refused('import { gone } from "./gone.js";\nexport default gone;\n', /agent\.ts:1:\d+.*gone/);
-  await refused('import { agent } from "@daca/sdk";\nthrow new Error("at the top");\nexport default agent(class {});\n', /at the top/);
+  await refused('import { agent } from "@daca/sdk";\nthrow new Error("at the top");\nexport default agent(class {});\n', /agent\.ts:2: it throws while it is loaded: at the top$/);
+});
+
+test("what needs Node is refused before it runs there", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "daca-js-test-"));
+  const written = join(folder, "written");
+  const source = `import { agent } from "@daca/sdk";\nimport { writeFileSync } from "node:fs";\nwriteFileSync(${JSON.stringify(written)}, "");\nexport default agent(class {});\n`;
+  await refused(source, /node:fs/);
+  await assert.rejects(readFile(written), { code: "ENOENT" });
+  await rm(folder, { recursive: true });
+});
+
+test("a bundle's length is that of its bytes", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "daca-js-test-"));
+  await writeFile(join(folder, "agent.js"), 'import { agent } from "@daca/sdk";\nexport default agent(class { M() { return "é😀"; } });\n');
+  const { out } = await command("bundle", join(folder, "agent.js"), "-o", join(folder, "out.js"));
+  assert.match(out, new RegExp(`: ${(await readFile(join(folder, "out.js"))).length} bytes`));
+  await rm(folder, { recursive: true });
 });
 
 test("a bundle is one script that imports the SDK alone", async () => {
@@ -61,11 +81,9 @@ test("the host knows what the SDK exports", async () => {
 });
 
 test("the command says how it is used, and what went wrong", async () => {
-  const run = (...words) => new Promise((resolve) =>
-    execFile(process.execPath, [here("../tools/daca-js.js"), ...words], (error, out, err) => resolve({ code: error?.code ?? 0, out, err })));
-  assert.match((await run("--help")).out, /daca-js build/);
+  assert.match((await command("--help")).out, /daca-js build/);
   for (const words of [[], ["build"], ["pack", "x"], ["build", "--wrong"]]) {
-    const { code, err } = await run(...words);
+    const { code, err } = await command(...words);
     assert.equal(code, 1);
     assert.match(err, /^error: /);
   }

@@ -3,10 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TextDecoder as OurDecoder, TextEncoder as OurEncoder } from "../src/globals/text.js";
 import { atob as ourAtob, btoa as ourBtoa } from "../src/globals/base64.js";
-import { babelHelpers } from "../src/globals/async.js";
+import { structuredClone as ourClone } from "../src/globals/clone.js";
+import { console as ourConsole } from "../src/globals/console.js";
+import { babelHelpers, fromAsync } from "../src/globals/async.js";
 import { performance as ourPerformance } from "../src/globals/performance.js";
 import { SettledPromise, asyncRun } from "../src/globals/promise.js";
 import { crypto as ourCrypto, random } from "../src/globals/random.js";
+import { inTurn } from "./turns.js";
 
 test("text is encoded and decoded as everywhere", () => {
   for (const text of ["", "abc", "é€😀", "\ud800x", "x\udc00", "\u0000\u07ff\u0800\uffff", "a".repeat(20_000) + "😀"]) {
@@ -145,4 +148,75 @@ test("a long chain of promises and a queue of waiting functions settle without a
   assert.equal(now(chained), "pending");
   resolve(0);
   assert.deepEqual([now(chained), now(waiting)], [["ok", 20_000], ["ok", 20_000]]);
+});
+
+test("a clone is as everywhere", () => {
+  const buffer = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8).buffer;
+  const shared = { n: 1 };
+  const value = {
+    list: [1, , "x", undefined, shared], shared, map: new Map([[shared, new Set([1n])]]), date: new Date(5), pattern: /x/gi,
+    boxed: Object("s"), bytes: new Uint8Array(buffer, 2, 2), view: new DataView(buffer, 4), floats: new Float64Array(buffer),
+    error: new RangeError("m", { cause: new Error("c") }), nothing: null, ["__proto__"]: 7,
+  };
+  value.itself = value;
+  const copy = ourClone(value);
+  assert.deepEqual(copy, structuredClone(value));
+  assert.equal(copy.list[4], copy.shared);
+  assert.equal(copy.itself, copy);
+  assert.ok(copy.bytes.buffer === copy.view.buffer && copy.bytes.buffer !== buffer);
+  assert.ok(copy.error instanceof RangeError && copy.error.cause.message === "c");
+  class Own { a = 1; }
+  assert.deepEqual(ourClone(new Own()), { a: 1 });
+  for (const refused of [() => {}, Symbol("s"), Promise.resolve(), new SettledPromise(() => {}), new WeakMap(), [{ f() {} }]]) {
+    assert.throws(() => ourClone(refused), { name: "DataCloneError" });
+  }
+  // It is no recursion: a list of lists is as deep as it likes.
+  let deep = [];
+  for (let n = 0; n < 50_000; n++) deep = [deep];
+  assert.equal(ourClone(deep).length, 1);
+});
+
+test("the console writes what its formats say", () => {
+  const { lines } = inTurn(() => {
+    ourConsole.log("%s is %d%%, %i, %f, %j%c", "x", "5", 5.5, "1.5", { a: [1] }, "color: red", "more", 1);
+    ourConsole.info("100%", "%s");
+    ourConsole.table([{ a: 1 }]);
+    ourConsole.dir(new Map());
+    ourConsole.count();
+    ourConsole.count("n");
+    ourConsole.count();
+    ourConsole.group("G");
+    ourConsole.warn("in\nside");
+    ourConsole.groupEnd();
+    ourConsole.groupEnd();
+    ourConsole.assert(true, "held");
+    ourConsole.assert(false, "no %s", "way");
+    ourConsole.time("t");
+    ourConsole.timeLog("t", 1);
+    ourConsole.timeEnd("t");
+    ourConsole.timeEnd("t");
+    ourConsole.trace("here");
+  });
+  const [elapsed, ended, unknown, trace] = lines.splice(10).map(({ message }) => message);
+  assert.deepEqual(lines.map(({ level, message }) => [level, message]), [
+    ["info", 'x is 5%, 5, 1.5, {"a":[1]} more 1'], ["info", "100% %s"], ["info", '[{"a":1}]'], ["info", "Map {}"], ["info", "default: 1"],
+    ["info", "n: 1"], ["info", "default: 2"], ["info", "G"], ["warn", "  in\n  side"], ["error", "Assertion failed: no way"],
+  ]);
+  assert.match(elapsed, /^t: \d+\.\d{3}ms 1$/);
+  assert.match(ended, /^t: \d+\.\d{3}ms$/);
+  assert.match(unknown, /no such timer/);
+  assert.match(trace, /^Trace: here.*\n +at .*globals\.test\.js/s);
+});
+
+test("`Array.fromAsync` settles", () => {
+  const rejected = () => fromAsync([SettledPromise.reject("no")]);
+  assert.deepEqual(now(fromAsync([1, SettledPromise.resolve(2)], (n, at) => SettledPromise.resolve(n * 2 + at))), ["ok", [2, 5]]);
+  assert.deepEqual(now(fromAsync({ length: 2, 0: "a" })), ["ok", ["a", undefined]]);
+  assert.deepEqual(now(fromAsync(babelHelpers.wrapAsyncGenerator(function* () { yield 1; })())), ["ok", [1]]);
+  assert.deepEqual(now(rejected()), ["error", "no"]);
+  assert.equal(now(fromAsync(null))[0], "error");
+  let ended = false;
+  const steps = { [Symbol.iterator]: () => ({ next: () => ({ value: 1, done: false }), return() { ended = true; return {}; } }) };
+  assert.deepEqual(now(fromAsync(steps, () => { throw "map"; })), ["error", "map"]);
+  assert.ok(ended);
 });

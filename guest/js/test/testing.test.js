@@ -10,6 +10,7 @@ import { exportsOf } from "../src/component.js";
 import { inspect } from "../src/inspect.js";
 import { fromBytes, toBytes } from "../src/json.js";
 import { counter } from "./agents.js";
+import { inTurn } from "./turns.js";
 
 test("a turn commits its state, its events and its log", async () => {
   const host = new TestHost(counter, { type: "Counter" });
@@ -24,7 +25,9 @@ test("a turn that throws leaves nothing", async () => {
   const host = new TestHost(counter);
   await host.actor("a").call("Add", 2);
   await assert.rejects(host.actor("a").call("Add", 100), Invalid);
-  await assert.rejects(host.actor("a").call("Broken"), (e) => e instanceof Failed && e.message.includes("agents.js"));
+  // The caller reads what is wrong, and the log where.
+  await assert.rejects(host.actor("a").call("Broken"), (e) => e instanceof Failed && /^TypeError: .*'x'\)$/.test(e.message));
+  assert.match(host.logged.at(-1).message, /^TypeError: .*\n +at Counter\.Broken \(.*agents\.js/);
   assert.equal(host.actor("a").state.get("count"), 2);
   assert.equal(host.events.length, 1);
 });
@@ -160,6 +163,78 @@ test("whatever an agent throws is a failure of the contract", () => {
   assert.equal(typeof inspect(new Proxy({}, { getPrototypeOf() { throw 1; } })), "string");
 });
 
+test("a promise that is rejected without a reaction fails the turn, and so does one that is waited for in vain", async () => {
+  class Forgetful {
+    async later() {
+      await undefined;
+      state.set("half", 1);
+      throw new RangeError("T");
+    }
+    async Save() {
+      this.later();
+      return "ok";
+    }
+    async Each() {
+      [1, 2].forEach(async () => { throw new RangeError("T"); });
+    }
+    Bare() {
+      Promise.reject(new RangeError("T"));
+    }
+    async Waits() {
+      await new Promise(() => {});
+    }
+    async Heard() {
+      const open = this.later();
+      try {
+        await open;
+      } catch {
+        return state.get("half");
+      }
+    }
+  }
+  const host = new TestHost(agent(Forgetful));
+  const listeners = process.rawListeners("unhandledRejection");
+  await assert.rejects(host.actor("a").call("Waits"), (e) => e instanceof Failed && /nothing settles/.test(e.message));
+  for (const method of ["Save", "Each", "Bare"]) {
+    await assert.rejects(host.actor("a").call(method), (e) => e instanceof Failed && /nothing waits for it.*RangeError: T$/.test(e.message));
+    assert.match(host.logged.at(-1).message, /caused by RangeError: T\n +at .*testing\.test\.js/);
+    assert.equal(host.actor("a").state.size, 0);
+  }
+  assert.equal(await host.actor("a").call("Heard"), 1);
+  // Each turn has its own, and those of a test stay the test's.
+  const both = await Promise.allSettled([host.actor("b").call("Save"), host.actor("c").call("Heard")]);
+  assert.deepEqual(both.map(({ status }) => status), ["rejected", "fulfilled"]);
+  assert.deepEqual(process.rawListeners("unhandledRejection"), listeners);
+});
+
+test("the clock of a turn is that of its host, and that of a test its own", async () => {
+  const clocks = [0, 5000].map((now) => new TestHost(agent(class { async Now() { await 1; return Date.now(); } }), { now }));
+  const own = Date.now;
+  assert.deepEqual(await Promise.all(clocks.map((host) => host.actor("a").call("Now"))), [0, 5000]);
+  assert.equal(Date.now, own);
+});
+
+test("a line of the log has all of a value", () => {
+  const error = new TypeError("outer", { cause: new Error("inner") });
+  assert.match(inspect(error), /^TypeError: outer\n +at .*\ncaused by Error: inner\n +at /s);
+  assert.match(inspect(new AggregateError([new Error("one")], "all")), /^AggregateError: all\n.*one of its errors: Error: one\n/s);
+  assert.match(inspect({ e: new Error("T") }), /^\{"e":Error: T\n +at .*\}$/s);
+  const circle = { a: [1, "b", null, undefined] };
+  circle.again = circle;
+  for (const [value, shown] of [
+    ["text", "text"], [circle, '{"a":[1,"b",null,undefined],"again":[Circular]}'],
+    [new Map([["a", new Set([1n])]]), 'Map {"a" => Set {1n}}'], [new Date(0), '"1970-01-01T00:00:00.000Z"'],
+    [Uint8Array.of(1, 2), "Uint8Array [1,2]"], [[Promise.resolve(), Symbol("s"), /x/g], "[[object Promise],Symbol(s),/x/g]"],
+  ]) assert.equal(inspect(value), shown);
+  assert.equal(failureOf({ a: 1 }).val, 'the agent threw {"a":1}');
+});
+
+test("a failure on purpose has its message for the caller, and its cause for the log", async () => {
+  const host = new TestHost(agent(class { Say() { throw new Invalid("no", { cause: new Error("why") }); } }));
+  await assert.rejects(host.actor("a").call("Say"), (e) => e instanceof Invalid && e.message === "no");
+  assert.match(host.logged.at(-1).message, /^Invalid: no\n.*caused by Error: why\n +at /s);
+});
+
 test("a method may return any thenable", async () => {
   const host = new TestHost(agent(class { Call() { return { then(ok) { ok(5); } }; } }));
   assert.equal(await host.actor("a").call("Call"), 5);
@@ -192,14 +267,15 @@ test("a migration that cannot name its label or its keys says why", () => {
     return { 1: ["a"], 2: [5] }[from];
   };
   const kept = agent(Kept, { schema: "2", migrates });
-  const { migration } = exportsOf(() => kept, (stack) => stack);
+  const { migration } = exportsOf(() => kept);
   assert.equal(migration.label(), "2");
   assert.deepEqual(migration.keys("1"), ["a"]);
-  for (const [from, reason] of [["0", /^daca:failed\nError: no keys of 0\n.*testing\.test\.js/s], ["2", /must be a string/], ["4", /must return an array/]]) {
-    const [failed, ...more] = migration.keys(from);
+  for (const [from, reason] of [["0", /^daca:failed\nError: no keys of 0$/], ["2", /must be a string/], ["4", /must return an array/]]) {
+    const { result: [failed, ...more], lines } = inTurn(() => migration.keys(from));
     assert.match(failed, reason);
     assert.deepEqual(more, []);
+    assert.match(lines[0].message, /^(Type)?Error: .*\n +at /);
   }
-  const broken = exportsOf(() => { throw new Error("no agent"); }, (stack) => stack);
-  assert.match(broken.migration.label(), /^daca:failed\nError: no agent/);
+  const broken = exportsOf(() => { throw new Error("no agent"); });
+  assert.match(broken.migration.label(), /^daca:failed\nError: no agent\n.*testing\.test\.js/s);
 });

@@ -1,13 +1,17 @@
 // From the entry of an agent to a component, and to a single script.
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { componentize } from "componentize-qjs";
 import { build } from "esbuild";
+import { placeIn } from "../src/frames.js";
 import { bundle } from "./bundle.js";
 import { lineTable } from "./frames.js";
 import { PACKAGE, optionalExports, worldOf, writeWorld } from "./world.js";
+
+/** The SDK's own files, whose lines are no use to an author. */
+const SOURCES = join(PACKAGE, "src");
 
 /** A fault of the author's files, in the form that people read. */
 export class BuildError extends Error {}
@@ -27,21 +31,31 @@ async function told(call) {
 /** What the class has, by loading the module as a test does: the SDK's host is then the one for tests. */
 async function described(entry, folder) {
   const out = join(folder, "described.mjs");
-  await told(() => build({
+  const { outputFiles } = await told(() => build({
     bundle: true, entryPoints: [entry], format: "esm", logLevel: "silent", outfile: out, platform: "node", plugins: [own],
     banner: { js: "import { createRequire as __daca } from 'node:module'; const require = __daca(import.meta.url);" },
+    sourcemap: "external", sourcesContent: false, write: false,
   }));
+  for (const { path, contents } of outputFiles) await writeFile(path, contents);
   let module;
   try {
     module = await import(pathToFileURL(out).href);
   } catch (e) {
-    throw new BuildError(`${entry} throws while it is loaded: ${e?.message ?? e}`);
+    const [map, script] = outputFiles.map(({ text }) => text);
+    const place = authorsPlace(e, lineTable(script, map, folder, SOURCES)) ?? entry;
+    throw new BuildError(`${place}: it throws while it is loaded: ${e?.message ?? e}`);
   }
   const definition = module.default;
   if (!definition?.Class) {
     throw new BuildError(`${entry}: the default export is no agent: write \`export default agent(MyClass)\``);
   }
   return definition;
+}
+
+/** The first place of the author's files in the stack of what the module for Node threw. */
+function authorsPlace(thrown, table) {
+  const places = [...String(thrown?.stack).matchAll(/described\.mjs:(\d+):(\d+)/g)];
+  return places.map(([, line, column]) => placeIn(table, Number(line), Number(column))).find((place) => place);
 }
 
 /** `@daca/sdk` is this package, wherever the entry lies. */
@@ -51,8 +65,8 @@ const own = {
     const files = {
       "@daca/sdk": "src/index.js",
       "@daca/sdk/component": "src/component.js",
-      "@daca/sdk/frames": "src/frames.js",
       "@daca/sdk/globals": "src/globals/index.js",
+      "@daca/sdk/stacks": "src/globals/stacks.js",
     };
     build.onResolve({ filter: /^@daca\/sdk(\/|$)/ }, ({ path }) =>
       files[path] ? { path: join(PACKAGE, files[path]) } : undefined);
@@ -65,13 +79,29 @@ const IDENTIFIERS = { "lifecycle": "lifecycle", "on-reminder": "onReminder", "on
 function entryModule(entry, hooks) {
   const names = ["actor", ...optionalExports(hooks).map((name) => IDENTIFIERS[name])];
   return [
+    'import "@daca/sdk/stacks";',
     'import "@daca/sdk/globals";',
     'import { exportsOf } from "@daca/sdk/component";',
-    'import { mapped } from "@daca/sdk/frames";',
     `import definition from ${JSON.stringify(entry)};`,
-    "const made = exportsOf(() => definition, (stack) => mapped(globalThis.__dacaLines)(stack));",
+    "const made = exportsOf(() => definition);",
     ...names.map((name) => `export const ${name} = made.${name};`),
   ].join("\n");
+}
+
+/** The bundle of a component whose class has these hooks: its text, its source map, and the interfaces that it imports. */
+async function bundled(entry, hooks) {
+  const stdin = { contents: entryModule(resolve(entry), hooks), loader: "js", resolveDir: process.cwd(), sourcefile: "daca-entry.js" };
+  const result = await told(() => bundle({
+    stdin, outfile: join(process.cwd(), "agent.js"), sourcemap: "external", sourcesContent: false, plugins: [own],
+  }));
+  const file = (end) => result.outputFiles.find(({ path }) => path.endsWith(end)).text;
+  const imports = Object.values(result.metafile.outputs)
+    .flatMap(({ imports = [] }) => imports.filter(({ external }) => external).map(({ path }) => path));
+  const foreign = imports.filter((path) => !/^(daca|wasi):/.test(path));
+  if (foreign.length > 0) {
+    throw new BuildError(`${entry}: ${foreign.join(", ")} is not available in an agent: it needs Node`);
+  }
+  return { script: file(".js").replace(/\n?\/\/# sourceMappingURL=.*\n?$/, ""), map: file(".map"), imports };
 }
 
 /** Builds a component. Returns its bytes. */
@@ -79,20 +109,12 @@ export async function buildComponent(entry) {
   const absolute = resolve(entry);
   const folder = await mkdtemp(join(tmpdir(), "daca-js-"));
   try {
+    // What needs Node is refused before the module runs in it.
+    await bundled(absolute, []);
     const { hooks } = await described(absolute, folder);
-    const stdin = { contents: entryModule(absolute, hooks), loader: "js", resolveDir: process.cwd(), sourcefile: "daca-entry.js" };
-    const result = await told(() => bundle({
-      stdin, outfile: join(process.cwd(), "agent.js"), sourcemap: "external", sourcesContent: false, plugins: [own],
-    }));
-    const file = (end) => result.outputFiles.find(({ path }) => path.endsWith(end)).text;
-    const imports = Object.values(result.metafile.outputs)
-      .flatMap(({ imports = [] }) => imports.filter(({ external }) => external).map(({ path }) => path));
-    const foreign = imports.filter((path) => !/^(daca|wasi):/.test(path));
-    if (foreign.length > 0) {
-      throw new BuildError(`${entry}: ${foreign.join(", ")} is not available in an agent: it needs Node`);
-    }
-    const table = JSON.stringify(lineTable(file(".map"), process.cwd(), join(PACKAGE, "src")));
-    const jsSource = `${file(".js").replace(/\n?\/\/# sourceMappingURL=.*\n?$/, "")}\nglobalThis.__dacaLines = ${table};\n`;
+    const { script, map, imports } = await bundled(absolute, hooks);
+    const table = JSON.stringify(lineTable(script, map, process.cwd(), SOURCES));
+    const jsSource = `globalThis.__dacaLines = ${table};\n${script}\n`;
     const witPath = await writeWorld(folder, worldOf([...new Set(imports)].sort(), hooks));
     const { component } = await componentize({ jsSource, sync: true, witPath, world: "agent" }).catch((e) => {
       throw new BuildError(`${entry}: ${e?.message ?? e}`);

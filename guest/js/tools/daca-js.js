@@ -24,7 +24,7 @@ async function main() {
   const output = values.output ?? basename(entry, extname(entry)) + end;
   const contents = await make(entry);
   await writeFile(output, contents);
-  console.log(`${output}: ${contents.length.toLocaleString("en")} bytes`);
+  console.log(`${output}: ${Buffer.byteLength(contents).toLocaleString("en")} bytes`);
 }
 
 main().catch((e) => {

@@ -55,10 +55,19 @@ impl Edits<'_> {
         Err(Problem::at(self.source, span.start, message))
     }
 
+    /// Notes a default export, of which there is one.
+    fn note_default(&mut self, span: Span) -> Result<(), Problem> {
+        if std::mem::replace(&mut self.has_default, true) {
+            return self.problem(span, "there is a default export before this one; a script has one agent");
+        }
+        Ok(())
+    }
+
     fn take(&mut self, statement: &Statement<'_>) -> Result<(), Problem> {
         match statement {
             Statement::ImportDeclaration(import) => self.import(import),
             Statement::ExportDefaultDeclaration(export) => {
+                self.note_default(export.span)?;
                 let declaration = &export.declaration;
                 match declaration {
                     ExportDefaultDeclarationKind::FunctionDeclaration(_)
@@ -68,7 +77,6 @@ impl Edits<'_> {
                         "the default export is no agent; write `export default agent(MyClass)`",
                     ),
                     _ => {
-                        self.has_default = true;
                         let head = Span::new(export.span.start, declaration.span().start);
                         self.made.push((head, "__daca_exported.agent = ".to_owned()));
                         Ok(())
@@ -82,7 +90,9 @@ impl Edits<'_> {
             }
             Statement::ExportNamedDeclaration(export) => {
                 let default = export.specifiers.iter().find(|specifier| is_default(specifier));
-                self.has_default |= default.is_some();
+                if let Some(found) = default {
+                    self.note_default(found.span)?;
+                }
                 let agent = default.map(|found| format!("__daca_exported.agent = {};", found.local.name()));
                 self.made.push((export.span, agent.unwrap_or_default()));
                 Ok(())

@@ -1,6 +1,7 @@
 //! From a module to the body of a function.
 
 use std::path::Path;
+use std::str::Chars;
 
 use oxc::allocator::Allocator;
 use oxc::ast::ast::{ArrowFunctionExpression, AwaitExpression, ForOfStatement, Function, Program};
@@ -26,8 +27,12 @@ const NAME: &str = "script.ts";
 pub struct Prepared {
     /// The body of a function of `__daca_sdk`, `__daca_exported` and `babelHelpers`.
     pub body: String,
-    /// The author's line of each line of the body, counted from 1; 0 for a line that the author did not write.
+    /// The author's line in which each line of the body begins, counted from 1; 0 for a line that the author did not
+    /// write.
     pub lines: Vec<u32>,
+    /// Where a line of the body goes on in another line of the author's: the number of the line, the column in bytes,
+    /// both counted from 1, and the author's line. In their order.
+    pub further: Vec<[u32; 3]>,
     /// The names that the script imports from the SDK; `*` for all of them.
     pub imported: Vec<String>,
 }
@@ -45,19 +50,19 @@ pub fn prepare(source: &str) -> Result<Prepared, Problem> {
     }
     let source_type = SourceType::ts();
     let allocator = Allocator::default();
-    let parsed = Parser::new(&allocator, source, source_type).parse();
+    let options = ParseOptions { parse_regular_expression: true, ..ParseOptions::default() };
+    let parsed = Parser::new(&allocator, source, source_type).with_options(options).parse();
     first_of(source, &parsed.diagnostics)?;
     if let Some(span) = TopLevelAwait::find(&parsed.program) {
         let message = "`await` stands outside of every function; a script is evaluated without waiting";
         return Err(Problem::at(source, span.start, message));
     }
-    forbidden::check(source, &parsed.program)?;
+    let analysed = SemanticBuilder::new().with_check_syntax_error(true).build(&parsed.program);
+    first_of(source, &analysed.diagnostics)?;
+    forbidden::check(source, &parsed.program, analysed.semantic.scoping())?;
     let body = modules::rewrite(source, &parsed.program)?;
-    transform(source_type, &body.text).map(|(text, lines)| Prepared {
-        body: text,
-        lines,
-        imported: body.imported,
-    })
+    let Printed { text, lines, further } = transform(source_type, &body.text)?;
+    Ok(Prepared { body: text, lines, further, imported: body.imported })
 }
 
 fn first_of<'a>(source: &str, found: impl IntoIterator<Item = &'a OxcDiagnostic>) -> Result<(), Problem> {
@@ -65,7 +70,7 @@ fn first_of<'a>(source: &str, found: impl IntoIterator<Item = &'a OxcDiagnostic>
 }
 
 /// Strips the types, and makes generators of async functions.
-fn transform(source_type: SourceType, text: &str) -> Result<(String, Vec<u32>), Problem> {
+fn transform(source_type: SourceType, text: &str) -> Result<Printed, Problem> {
     let allocator = Allocator::default();
     let options = ParseOptions { allow_return_outside_function: true, ..ParseOptions::default() };
     let parsed = Parser::new(&allocator, text, source_type).with_options(options).parse();
@@ -94,17 +99,64 @@ fn transform(source_type: SourceType, text: &str) -> Result<(String, Vec<u32>), 
     Ok(print(&program))
 }
 
-fn print(program: &Program<'_>) -> (String, Vec<u32>) {
+/// What is printed, and the author's lines of it, as [`Prepared`] has them.
+struct Printed {
+    text: String,
+    lines: Vec<u32>,
+    further: Vec<[u32; 3]>,
+}
+
+fn print(program: &Program<'_>) -> Printed {
     let options =
         CodegenOptions { source_map_path: Some(Path::new(NAME).to_owned()), ..CodegenOptions::default() };
     let CodegenReturn { code, map, .. } = Codegen::new().with_options(options).build(program);
     let mut lines = vec![0; code.matches('\n').count() + 1];
+    let mut further = Vec::new();
+    let mut texts = code.split('\n');
+    let mut columns = Columns::of("");
+    // Tokens are in the order of what is printed. The first line of it is the number 0.
+    let (mut at, mut before) = (None, 0);
     for token in map.iter().flat_map(|map| map.get_tokens()) {
-        if let Some(line @ 0) = lines.get_mut(token.get_dst_line() as usize) {
-            *line = token.get_src_line() + 1;
+        let (printed, line) = (token.get_dst_line(), token.get_src_line() + 1);
+        let Some(first) = lines.get_mut(printed as usize) else { continue };
+        if at != Some(printed) {
+            let skipped = at.map_or(printed, |at| printed.saturating_sub(at + 1));
+            columns = Columns::of(texts.nth(skipped as usize).unwrap_or_default());
+            at = Some(printed);
         }
+        if *first == 0 {
+            *first = line;
+        } else if line != before {
+            further.push([printed + 1, columns.byte_at(token.get_dst_col()) + 1, line]);
+        }
+        before = line;
     }
-    (code, lines)
+    Printed { text: code, lines, further }
+}
+
+/// The bytes before the columns of one line. Columns are those of a source map, in UTF-16, and are asked for in their
+/// order.
+struct Columns<'a> {
+    rest: Chars<'a>,
+    column: u32,
+    bytes: u32,
+}
+
+impl<'a> Columns<'a> {
+    fn of(text: &'a str) -> Columns<'a> {
+        Columns { rest: text.chars(), column: 0, bytes: 0 }
+    }
+
+    fn byte_at(&mut self, column: u32) -> u32 {
+        while self.column < column
+            && let Some(character) = self.rest.next()
+        {
+            // At most four each.
+            self.column += character.len_utf16() as u32;
+            self.bytes += character.len_utf8() as u32;
+        }
+        self.bytes
+    }
 }
 
 /// Finds an `await` outside of all functions.
@@ -154,7 +206,7 @@ mod tests {
         let source = format!(
             "{IMPORT}import type {{ X }} from \"./x\";\nenum Kind {{ A }}\nclass C {{\n  async M(x: X): Promise<Kind> {{\n    return await x as Kind;\n  }}\n}}\nexport default agent(C);\n"
         );
-        let Prepared { body, lines, imported } = prepare(&source).expect("it is valid");
+        let Prepared { body, lines, imported, .. } = prepare(&source).expect("it is valid");
         assert_eq!(imported, ["agent", "state"]);
         assert!(body.starts_with("const { agent, state } = __daca_sdk;"), "{body}");
         assert!(
@@ -167,6 +219,20 @@ mod tests {
             lines[found]
         };
         assert_eq!((line_of("class C"), line_of("yield x"), line_of("__daca_exported.agent")), (4, 6, 9));
+    }
+
+    /// What the author writes in several lines is printed in one.
+    #[test]
+    fn a_line_that_goes_on_in_another_one_of_the_authors_says_where() {
+        let source = format!(
+            "{IMPORT}class C {{\n  M(p: any) {{\n    return \"é😀\" + p.a +\n      p.b.c;\n  }}\n}}\nexport default agent(C);\n"
+        );
+        let Prepared { body, lines, further, .. } = prepare(&source).expect("it is valid");
+        let at = body.lines().position(|line| line.contains("return")).expect("it is in the body");
+        assert_eq!(lines[at], 4);
+        let column = body.lines().nth(at).and_then(|line| line.find("p.b.c")).expect("it is in the line");
+        let found = further.iter().find(|[line, ..]| *line as usize == at + 1);
+        assert_eq!(found, Some(&[at as u32 + 1, column as u32 + 1, 5]), "{body}");
     }
 
     #[test]
@@ -183,10 +249,20 @@ mod tests {
             ("class babelHelpers {}\nexport default agent(class {});", 2, 7),
             ("function f({ x: [__daca_sdk] }) {}\nexport default agent(class {});", 2, 18),
             ("const é = 1; const é = 2; export default agent(class {});", 2, 7),
+            ("@sealed class C {}\nexport default agent(C);", 2, 1),
+            ("class C { accessor z = 1; }\nexport default agent(C);", 2, 11),
+            ("export default agent(class { M() { return import.meta; } });", 2, 43),
+            ("using file = open();\nexport default agent(class {});", 2, 1),
+            ("export default agent(class { M() { using file = open(); } });", 2, 36),
+            ("const q = 1;\nq = 2;\nexport default agent(class {});", 3, 1),
+            ("const { q } = {};\nexport default agent(class { M() { q++; } });", 3, 36),
+            ("export default agent(class {});\nexport default agent(class {});", 3, 1),
+            ("export { nosuch };\nexport default agent(class {});", 2, 10),
         ] {
             let (at, character, message) = problem(&format!("{IMPORT}{source}"));
             assert_eq!((at, character), (line, column), "{source}: {message}");
         }
+        assert_eq!(problem(&format!("{IMPORT}\nconst r = /(/;\nexport default agent(class {{}});")).0, 3);
         assert_eq!(problem(IMPORT).0, 1, "there is no agent");
         assert!(problem(&" ".repeat(MAX_SCRIPT as usize + 1)).2.contains("maximum"));
     }

@@ -86,6 +86,29 @@ function asyncIterator(iterable) {
   };
 }
 
+/** `Array.fromAsync`. The engine's own waits for a loop that does not exist. */
+export function fromAsync(items, map, self) {
+  return asyncRun(undefined, [], function* () {
+    if (map !== undefined && typeof map !== "function") throw new TypeError("the second value of fromAsync() is a function");
+    const found = [];
+    const isIterable = items[Symbol.asyncIterator] ?? items[Symbol.iterator];
+    const steps = asyncIterator(isIterable ? items : Array.from(items));
+    for (let step; !(step = yield steps.next()).done; ) {
+      try {
+        found.push(map ? yield map.call(self, step.value, found.length) : step.value);
+      } catch (thrown) {
+        try {
+          yield steps.return?.();
+        } catch {
+          // What it was ended for counts.
+        }
+        throw thrown;
+      }
+    }
+    return found;
+  });
+}
+
 /** `yield*` of an async iterator within an async generator. */
 function* asyncGeneratorDelegate(iterator) {
   for (;;) {

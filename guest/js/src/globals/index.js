@@ -1,8 +1,9 @@
 // What the engine lacks of the globals that JavaScript authors expect, and what must come from the host.
 import "./early.js";
-import structuredClone from "@ungap/structured-clone";
 import { URL, URLSearchParams } from "whatwg-url-minimum";
+import { fromAsync } from "./async.js";
 import { atob, btoa } from "./base64.js";
+import { structuredClone } from "./clone.js";
 import { console } from "./console.js";
 import { performance } from "./performance.js";
 import { SettledPromise } from "./promise.js";
@@ -17,9 +18,12 @@ Object.assign(globalThis, {
   crypto,
   Promise: SettledPromise,
   performance,
-  structuredClone: (value) => structuredClone(value),
+  structuredClone,
 });
 globalThis.queueMicrotask = (call) => { call(); };
 Math.random = random;
+Object.defineProperty(Array, "fromAsync", { value: fromAsync, writable: true, configurable: true });
+// Its promises are the engine's own, which never settle.
+delete globalThis.AsyncDisposableStack;
 
 export { babelHelpers } from "./async.js";

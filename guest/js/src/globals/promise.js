@@ -8,6 +8,12 @@ const PENDING = 0;
 const FULFILLED = 1;
 const REJECTED = 2;
 
+/** Of what the engine's own async functions return. They wait for a loop, and there is none. */
+const nativeThen = globalThis.Promise.prototype.then;
+const NATIVE = "an `async` function that `eval` or `new Function` has made cannot be waited for: only those of the file can";
+/** Rejected promises to which nothing has reacted. */
+const unheard = new Set();
+
 /** The state and the value of a promise; `undefined` of what is none. */
 let peek;
 /** Reactions that wait for those before them, so that a long chain needs no deep stack. */
@@ -68,6 +74,7 @@ export class SettledPromise {
       return this.#settle(REJECTED, thrown);
     }
     if (typeof then !== "function") return this.#settle(FULFILLED, value);
+    if (then === nativeThen) return this.#settle(REJECTED, new TypeError(NATIVE));
     let called = false;
     try {
       then.call(
@@ -86,9 +93,11 @@ export class SettledPromise {
     const reactions = this.#reactions;
     this.#reactions = [];
     if (reactions.length > 0) runAll(reactions);
+    else if (state === REJECTED) unheard.add(this);
   }
 
   then(onFulfilled, onRejected) {
+    unheard.delete(this);
     return new SettledPromise((resolve, reject) => {
       const react = () => {
         const handler = this.#state === FULFILLED ? onFulfilled : onRejected;
@@ -183,6 +192,15 @@ function collect(items, follow) {
   });
 }
 
+/** The first promise that was rejected and that nothing reacted to, as `{ reason }`. It forgets them all. */
+export function takeUnheard() {
+  for (const promise of unheard) {
+    unheard.clear();
+    return { reason: peek(promise).value };
+  }
+  return undefined;
+}
+
 /**
  * What a value that is waited for has settled to, `{ isRejected, value }`. If nothing has settled it yet, `undefined`:
  * then `later` gets it.
@@ -190,6 +208,7 @@ function collect(items, follow) {
 export function awaited(value, later) {
   if (!isObject(value)) return { isRejected: false, value };
   const promise = SettledPromise.resolve(value);
+  unheard.delete(promise);
   const found = peek(promise);
   if (found.state !== PENDING) return { isRejected: found.state === REJECTED, value: found.value };
   promise.then((value) => later({ isRejected: false, value }), (value) => later({ isRejected: true, value }));

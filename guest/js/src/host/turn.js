@@ -1,12 +1,58 @@
 // The turn that runs in a test: what the SDK's modules ask when there is no host but `TestHost`.
 import { AsyncLocalStorage } from "node:async_hooks";
+import { setImmediate } from "node:timers";
 
 const running = new AsyncLocalStorage();
+/** A rejection to which nothing reacts is told to whoever listens: while there are turns, to them. */
+const EVENT = "unhandledRejection";
+let turns = 0;
+let others = [];
+let ownNow;
 
 /** Runs `call` as a part of `turn`. */
-export const within = (turn, call) => running.run(turn, call);
+export async function within(turn, call) {
+  if (turns++ === 0) begin();
+  try {
+    return await running.run(turn, call);
+  } finally {
+    // The call may have failed before its other functions ended.
+    await passed();
+    if (--turns === 0) end();
+  }
+}
 
-/** The running turn. The host's functions exist in a turn only. */
+/** Turns of several actors may run at once: what is everyone's is changed by the first, and given back by the last. */
+function begin() {
+  ownNow = Date.now;
+  Date.now = () => running.getStore()?.now ?? ownNow();
+  others = process.rawListeners(EVENT);
+  process.removeAllListeners(EVENT);
+  process.on(EVENT, hear);
+}
+
+function end() {
+  Date.now = ownNow;
+  process.off(EVENT, hear);
+  for (const other of others) process.on(EVENT, other);
+}
+
+/** Until all has run that waits for nothing but promises. Gives the first rejection that nothing has reacted to. */
+export async function settled(turn) {
+  await passed();
+  return turn.unheard[0];
+}
+
+const passed = () => new Promise((resolve) => setImmediate(resolve));
+
+function hear(reason, promise) {
+  const turn = running.getStore();
+  if (turn) turn.unheard.push({ reason });
+  // That of a test, and not of an agent.
+  else if (others.length === 0) throw reason;
+  else for (const other of others) other.call(process, reason, promise);
+}
+
+/** The turn that runs. The host's functions exist in a turn only. */
 export function turn() {
   const found = running.getStore();
   if (!found) throw new Error("there is no turn here: call the agent by a TestHost (`@daca/sdk/testing`)");

@@ -128,7 +128,7 @@ pub(super) const LANGUAGES: &[Language] = &[
         name: "ts",
         title: "TypeScript",
         setup: &[],
-        test: "node --test",
+        test: "node --test agent.test.ts    # with Node 22.18 or newer",
         template: texts!("ts/":
             "README.md" "agent.test.ts" "agent.ts" "agents.toml" "gitignore" "package.json" "tsconfig.json"
         ),
@@ -139,7 +139,7 @@ pub(super) const LANGUAGES: &[Language] = &[
         name: "js",
         title: "JavaScript",
         setup: &[],
-        test: "node --test",
+        test: "node --test agent.test.js",
         template: texts!("js/":
             "README.md" "agent.js" "agent.test.js" "agents.toml" "gitignore" "package.json"
         ),

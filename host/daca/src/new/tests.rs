@@ -110,6 +110,16 @@ fn the_sdk_for_tests_of_scripts_is_whole() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A Node that does not look for the file, since it cannot read it, finds no test and says that all have passed.
+#[test]
+fn the_tests_of_scripts_are_run_by_the_name_of_their_file() -> anyhow::Result<()> {
+    for (language, file) in [("ts", "agent.test.ts"), ("js", "agent.test.js")] {
+        let package = std::fs::read_to_string(made(language)?.path().join("chat/package.json"))?;
+        assert!(package.contains(&format!("\"test\": \"node --test {file}\"")), "{package}");
+    }
+    Ok(())
+}
+
 /// The copies are built with the dependencies of the originals.
 #[test]
 fn the_sdk_in_rust_has_the_dependencies_of_the_repository() -> anyhow::Result<()> {

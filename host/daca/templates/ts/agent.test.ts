@@ -1,4 +1,4 @@
-// Tests of the agent, with a host in memory: node --test
+// Tests of the agent, with a host in memory: npm test
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Invalid } from "@daca/sdk";

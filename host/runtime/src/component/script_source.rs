@@ -16,6 +16,7 @@ pub(super) struct Source {
     file: Arc<str>,
     body: Arc<str>,
     lines: Arc<[u32]>,
+    further: Arc<[u32]>,
 }
 
 impl Source {
@@ -24,12 +25,13 @@ impl Source {
             file: file.map_or(UNNAMED, FileName::as_str).into(),
             body: prepared.body.as_str().into(),
             lines: prepared.lines.as_slice().into(),
+            further: prepared.further.as_flattened().into(),
         }
     }
 
     /// The bytes that it takes.
     pub(super) fn bytes(&self) -> u64 {
-        (self.body.len() + size_of_val(&*self.lines)) as u64
+        (self.body.len() + size_of_val(&*self.lines) + size_of_val(&*self.further)) as u64
     }
 }
 
