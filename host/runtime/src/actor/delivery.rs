@@ -9,6 +9,7 @@ mod lanes;
 mod logs;
 mod new_lanes;
 mod policy;
+mod removals;
 mod shared;
 
 use std::sync::Arc;
@@ -22,9 +23,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::lane::{Lane, WaitingEffect};
-use self::logs::Outgoing;
+use self::logs::{Logs, Outgoing};
 pub(super) use self::new_lanes::NewLanes;
 pub use self::policy::{DeliveryOptions, RetryPolicy};
+use self::removals::Removals;
 use self::shared::{Backlogs, Drain, HostParts, Pools, Shared};
 use super::ActorAddress;
 use super::effect_log::{self, DeadLetter, LoggedEffect, Staged, StoredLog};
@@ -78,6 +80,7 @@ impl Deliveries {
             settled: Notify::new(),
             drain: Drain::default(),
             burials: WorkQueue::default(),
+            removals: Removals::default(),
             host: HostParts::default(),
         };
         Deliveries { shared: Arc::new(shared) }
@@ -193,7 +196,9 @@ impl Deliveries {
     ) -> Result<Staged, Error> {
         let new = effect_log::logged(effects, self.shared.backend.clock().unix_ms())?;
         let mut logs = self.shared.lock();
-        Ok(logs.outgoing.entry(actor.clone()).or_default().log.stage(new, buried, commit))
+        let outgoing = logs.outgoing.entry(actor.clone()).or_default();
+        outgoing.stages();
+        Ok(outgoing.log.stage(new, buried, commit))
     }
 
     /// The effects of an actor that were given up and are not among its dead letters yet.
@@ -215,16 +220,19 @@ impl Deliveries {
     /// Takes over the effects of a committed turn. Returns the lanes that begin with them.
     pub(super) fn committed(&self, actor: &ActorAddress, staged: Staged) -> Option<NewLanes> {
         let rest = self.shared.leave_now(actor, staged.new_effects());
-        let have_left = rest.len() < staged.new_effects().len();
+        let left = staged.new_effects().len().saturating_sub(rest.len());
         let new = self.waiting(actor, &rest);
         let has_buried = staged.buried() > 0;
         let mut logs = self.shared.lock();
-        let outgoing = logs.outgoing.entry(actor.clone()).or_default();
+        let Logs { outgoing, ended: listed, .. } = &mut *logs;
+        let outgoing = outgoing.entry(actor.clone()).or_default();
         outgoing.log.committed(staged);
-        if have_left {
+        outgoing.has_committed();
+        if left > 0 {
             outgoing.log.forget_sent();
         }
         let begun = self.send(actor, outgoing, new);
+        self.shared.note_ends(outgoing, listed, (actor, left));
         if has_buried {
             logs.note_burials(actor);
         }

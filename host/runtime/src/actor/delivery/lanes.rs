@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tracing::Instrument as _;
 
 use super::lane::WaitingEffect;
-use super::logs::Outgoing;
+use super::logs::{Logs, Outgoing};
 use super::policy::LaneKey;
 use super::shared::Shared;
 use crate::actor::effect_log::{GivenUp, LoggedEffect};
@@ -61,8 +61,11 @@ impl Shared {
 
     /// Delivers the effects of a lane until none waits.
     pub(super) async fn run_lane(self: Arc<Self>, actor: ActorAddress, key: LaneKey) {
-        while let Some(batch) = self.next(&actor, &key) {
+        let mut ended = 0;
+        while let Some(batch) = self.next(&actor, &key, ended) {
+            let tried = batch.len();
             let rest = self.attempt(&actor, batch).await;
+            ended = tried.saturating_sub(rest.len());
             // Before the lane is held up: a drain that begins in between must end the wait.
             let hurry = self.drain.hurry.notified();
             let wait = self.put_back(&actor, &key, rest);
@@ -70,6 +73,7 @@ impl Shared {
                 self.backlogs.of(&actor.agent_type).has_room.notify_one();
             }
             if let Some((wait, wake)) = wait {
+                self.note_ends_of(&actor, std::mem::take(&mut ended));
                 // By the backend's clock: a test moves it. Either way the lane goes on.
                 tokio::select! {
                     () = self.backend.clock().sleep(wait) => {}
@@ -113,11 +117,13 @@ impl Shared {
         rest
     }
 
-    /// The next effect of a lane, with those behind it that the backend accepts in the same request. An empty lane
-    /// ends.
-    fn next(&self, actor: &ActorAddress, key: &LaneKey) -> Option<Vec<WaitingEffect>> {
+    /// The next effect of a lane, with those behind it that the backend accepts in the same request, after so many others
+    /// have ended. An empty lane ends.
+    fn next(&self, actor: &ActorAddress, key: &LaneKey, ended: usize) -> Option<Vec<WaitingEffect>> {
         let mut logs = self.lock();
-        let outgoing = logs.outgoing.get_mut(actor)?;
+        let Logs { outgoing, ended: listed, .. } = &mut *logs;
+        let outgoing = outgoing.get_mut(actor)?;
+        self.note_ends(outgoing, listed, (actor, ended));
         let lane = outgoing.lanes.get_mut(key)?;
         let Some(first) = self.pop(&mut lane.effects) else {
             outgoing.lanes.remove(key);
