@@ -88,7 +88,7 @@ impl FakeHost {
             policies: HashMap::new(),
             policy,
             weights: Weights::default(),
-            max_pending: 100,
+            max_pending: 1_000,
             max_pending_bytes: 1_000_000,
         };
         let deliveries = Deliveries::new(backend.clone(), Arc::default(), options);

@@ -13,6 +13,7 @@ use crate::actor::effect_log::{self, DEAD_LETTERS};
 use crate::fake::{FakeBackend, FakeHost, OVERLAP, actor, code, ok};
 
 mod firing;
+mod removal;
 mod waiting;
 
 type Answer = Result<(), Error>;
