@@ -62,6 +62,11 @@ async fn events_that_wait_when_their_host_is_killed_leave_from_the_next_one() ->
     let entries = host.get_admin("/outbox").await?.body["entries"].clone();
     let turns = entries.as_array().into_iter().flatten().map(|entry| entry["turn"].clone());
     assert_eq!(turns.collect::<std::collections::HashSet<_>>().len(), 3, "{entries}");
+    let is_of_turn = |entry: &serde_json::Value| {
+        let identity = entry["identity"].as_str().and_then(|identity| identity.rsplit_once('-'));
+        identity.is_some_and(|(turn, _)| entry["turn"] == turn)
+    };
+    assert!(entries.as_array().into_iter().flatten().all(is_of_turn), "{entries}");
     Ok(())
 }
 

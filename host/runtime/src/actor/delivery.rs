@@ -21,6 +21,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::Span;
 
 use self::lane::{Lane, WaitingEffect};
 use self::logs::{Logs, Outgoing};
@@ -176,7 +177,7 @@ impl Deliveries {
         outgoing.claim = Arc::downgrade(&claim.token);
         let unknown = outgoing.log.reload(stored);
         self.shared.resume_done(&actor.agent_type, outgoing);
-        let mut waiting = self.waiting(actor, &unknown);
+        let mut waiting = self.waiting(actor, &unknown, turns_of(actor));
         outgoing.count_earlier(&mut waiting);
         let begun = self.send(actor, outgoing, waiting);
         logs.note_burials(actor);
@@ -221,7 +222,8 @@ impl Deliveries {
     pub(super) fn committed(&self, actor: &ActorAddress, staged: Staged) -> Option<NewLanes> {
         let rest = self.shared.leave_now(actor, staged.new_effects());
         let left = staged.new_effects().len().saturating_sub(rest.len());
-        let new = self.waiting(actor, &rest);
+        let turn = Span::current();
+        let new = self.waiting(actor, &rest, |_| turn.clone());
         let has_buried = staged.buried() > 0;
         let mut logs = self.shared.lock();
         let Logs { outgoing, ended: listed, .. } = &mut *logs;
@@ -247,12 +249,16 @@ impl Deliveries {
             && logs.outgoing.get(&claim.actor).is_some_and(|outgoing| outgoing.log.is_outdated())
     }
 
-    /// Counts effects that wait from now on.
-    fn waiting(&self, actor: &ActorAddress, effects: &[Arc<LoggedEffect>]) -> Vec<WaitingEffect> {
+    /// Counts effects that wait from now on. Their log lines have the span of `turn`.
+    fn waiting(
+        &self,
+        actor: &ActorAddress,
+        effects: &[Arc<LoggedEffect>],
+        mut turn: impl FnMut(&Effect) -> Span,
+    ) -> Vec<WaitingEffect> {
         if effects.is_empty() {
             return Vec::new();
         }
-        let turn = tracing::Span::current();
         let policy = self.shared.options.of_actor(actor);
         let clock = self.shared.backend.clock();
         let (now, monotonic) = (clock.unix_ms(), clock.monotonic());
@@ -261,7 +267,7 @@ impl Deliveries {
         let waiting = effects.iter().map(|logged| WaitingEffect {
             id: *logged.number.get_or_init(|| self.shared.outbox.add(actor, &logged.effect)),
             logged: logged.clone(),
-            turn: turn.clone(),
+            turn: turn(&logged.effect),
             failures: 0,
             earlier: 0,
             expires: policy.expires(logged.age(now), monotonic),
@@ -329,6 +335,20 @@ impl Deliveries {
             if pending == 0 || tokio::time::timeout_at(deadline, settled).await.is_err() {
                 return self.pending();
             }
+        }
+    }
+}
+
+/// The spans of the turns that requested an actor's effects, maybe on another host: not that of the turn which reads them.
+fn turns_of(actor: &ActorAddress) -> impl FnMut(&Effect) -> Span {
+    let mut last = None::<(String, Span)>;
+    move |effect| match &last {
+        Some((turn, span)) if *turn == effect.turn() => span.clone(),
+        _ => {
+            let (agent_type, turn) = (&actor.agent_type, effect.turn());
+            let span = tracing::info_span!("turn", %agent_type, actor_id = &*actor.id, turn);
+            last = Some((turn.to_owned(), span.clone()));
+            span
         }
     }
 }

@@ -218,7 +218,10 @@ impl Shared {
             // There is a result for each effect. An effect without one would be lost, and count as waiting forever.
             let tried = results.next().unwrap_or_else(|| Tried::from(Err(no_result())));
             let holds_up = tried.result.as_ref().is_err_and(Error::is_retryable);
-            rest.extend(self.settle(waiting, tried, (!is_held_up).then_some(min_attempts)));
+            // Of its own turn: the first of the batch may be of another one.
+            let turn = waiting.turn.clone();
+            let counted = (!is_held_up).then_some(min_attempts);
+            rest.extend(turn.in_scope(|| self.settle(waiting, tried, counted)));
             is_held_up |= holds_up;
         }
         rest
@@ -243,7 +246,8 @@ impl Shared {
         if error.is_retryable()
             && !min_attempts.is_some_and(|min| waiting.has_failed(min, self.backend.clock()))
         {
-            tracing::debug!("effect {id} will be retried: {error}");
+            let effect_id = &*waiting.effect().id;
+            tracing::debug!(effect_id, "an effect will be retried: {error}");
             return Some(waiting);
         }
         self.give_up(id, waiting.effect(), &error);
@@ -255,12 +259,15 @@ impl Shared {
         self.outbox.settle(id, EffectStatus::Failed);
         let error = error.to_string();
         let error = printable(&error);
+        let (effect_id, target) = (&*effect.id, effect.request.shown_target());
         if let Some(line) = &effect.undeliverable_line {
-            tracing::error!(target: "agent", "{}: {error}", printable(line));
+            tracing::error!(target: "agent", effect_id, "{}: {error}", printable(line));
         }
         tracing::error!(
             code = ErrorCode::EffectGivenUp.as_str(),
-            "effect {id} was given up, and becomes a dead letter: {error}"
+            effect_id,
+            "the effect {effect_id} for {} was given up, and becomes a dead letter: {error}",
+            printable(&target)
         );
     }
 }
@@ -269,7 +276,7 @@ impl Shared {
 fn has_left(logged: &LoggedEffect) {
     logged.left();
     if let Some(line) = &logged.effect.delivered_line {
-        tracing::info!(target: "agent", "{}", printable(line));
+        tracing::info!(target: "agent", effect_id = &*logged.effect.id, "{}", printable(line));
     }
 }
 
