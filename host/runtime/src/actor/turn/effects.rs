@@ -151,9 +151,11 @@ impl Turn<'_> {
         for letter in dropped {
             let Effect { id, request, .. } = letter.effect();
             let (target, bytes) = (request.shown_target(), request.bytes());
+            let told = if letter.is_untold() { "; its agent has not been told of it" } else { "" };
             tracing::error!(
                 code = ErrorCode::DeadLetterDropped.as_str(),
-                "the dead letter {id} for {}, with {bytes} bytes, was dropped: the actor has too many",
+                effect_id = &**id,
+                "the dead letter {id} for {}, with {bytes} bytes, was dropped: the actor has too many{told}",
                 printable(&target)
             );
         }
