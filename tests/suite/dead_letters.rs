@@ -103,6 +103,10 @@ async fn dead_letters_survive_a_kill_and_are_retried_or_discarded() -> anyhow::R
         assert!(!stdout.contains("\"k1\""), "a payload may be secret: {stdout}");
     }
     assert_eq!(effects_json(&host, &["Sink"]).await?["actors"], json!([]));
+    let Ended { code, stderr, .. } = effects(&host, &["Exerciser", "--payload"]).await?;
+    assert!(code == Some(1) && stderr.contains("does not name an actor"), "{stderr}");
+    let Ended { code, stdout, .. } = effects(&host, &["Exerciser/a", "--from", "99999"]).await?;
+    assert!(code == Some(0) && stdout.contains("none of the 2 comes after"), "{stdout}");
     let shown = effects_json(&host, &["Exerciser/a", "--payload"]).await?;
     assert!(shown["effects"][0]["data"].as_str().is_some_and(|data| data.contains("\"k1\"")), "{shown}");
 

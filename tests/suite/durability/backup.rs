@@ -204,7 +204,7 @@ async fn no_host_starts_while_a_restore_is_under_way() -> anyhow::Result<()> {
     let started =
         run_in(folder.path(), ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", "data"])
             .await?;
-    assert!(started.code == Some(1) && started.stderr.contains("error[data-in-use]"), "{started:?}");
+    assert!(started.code == Some(1) && started.stderr.contains("error[restore-unfinished]"), "{started:?}");
     Ok(())
 }
 
