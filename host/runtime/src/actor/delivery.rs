@@ -222,8 +222,7 @@ impl Deliveries {
     pub(super) fn committed(&self, actor: &ActorAddress, staged: Staged) -> Option<NewLanes> {
         let rest = self.shared.leave_now(actor, staged.new_effects());
         let left = staged.new_effects().len().saturating_sub(rest.len());
-        let turn = Span::current();
-        let new = self.waiting(actor, &rest, |_| turn.clone());
+        let new = self.waiting(actor, &rest, |_| Span::current());
         let has_buried = staged.buried() > 0;
         let mut logs = self.shared.lock();
         let Logs { outgoing, ended: listed, .. } = &mut *logs;

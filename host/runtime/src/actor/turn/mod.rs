@@ -3,8 +3,8 @@
 //! [`run`] takes a turn from its beginning to its end. [`guest`] runs the guest, only [`commit`] makes a turn durable,
 //! for every backend, [`dead_letters`] does what operators ask of an actor's effects, [`removal`] removes those that have
 //! left, [`repeated`] recognises calls that were handled before, [`tell`] tells the agent of effects that failed, and
-//! [`outcome`] interprets the end of a turn for its caller and its version. Effects leave after the commit, so no event ever announces state that was not
-//! saved.
+//! [`outcome`] interprets the end of a turn for its caller and its version. Effects leave after the commit, so no event
+//! ever announces state that was not saved.
 
 mod commit;
 mod dead_letters;
