@@ -94,6 +94,12 @@ impl Work {
         matches!(self, Work::Deactivate(_))
     }
 
+    /// Returns `true` if it counts among the actor's turns, and for the waits of their callers. Nobody has called for the
+    /// removal of effects that have left.
+    pub(super) fn is_counted(&self) -> bool {
+        !matches!(self, Work::RemoveSent)
+    }
+
     /// Returns `true` for the host's own work on effects, and for what operators ask: they are no use of the actor.
     pub(super) fn is_of_host(&self) -> bool {
         match self {
