@@ -3,7 +3,7 @@
 //! It is a transactional outbox. The effects of a turn are written in its own commit, in the actor's state, under keys
 //! that begin with `daca:effects`, which no guest can name. So they leave whatever dies: the actor's next activation, on
 //! any host, reads the log and sends the rest. An effect that has left is removed by the actor's next commit. If none
-//! comes soon, the host commits the removal of many at once. After a crash an effect may therefore leave twice, with the
+//! comes soon, the host commits the removal. After a crash an effect may therefore leave twice, with the
 //! same identity.
 //!
 //! Somebody must call an actor that has died with effects: a reminder of the host ([`mod@reminder`]), which is registered

@@ -3,8 +3,8 @@
 //! The actor's next commit takes the removal along, and while turns come on nothing more is needed. If none comes, what
 //! has left would lie in the store, and after a crash it would leave again: more than a receiver remembers, and a host
 //! that crashes again and again would never get behind it. So the host commits the removal, in a turn of its own: after
-//! every [`MANY`] effects, and once none has ended for [`QUIET`]. One list has all actors that are looked at, each once,
-//! so an effect costs a count and no timer.
+//! every [`MANY`] effects, and after [`PERIOD`] in which the actor has removed none, however slowly they leave. One list
+//! has all actors that are looked at, each once, so an effect costs a count and no timer.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,8 +23,8 @@ use daca_model::backend::TurnCommit;
 /// The effects that have ended after which a removal is committed. A receiver remembers 256 events: these, and those that
 /// leave during the commit.
 const MANY: u64 = 100;
-/// The time without an end of an effect after which a removal is committed.
-const QUIET: Duration = Duration::from_secs(1);
+/// The interval at which an actor is looked at. A removal is committed if no commit of the actor has made one in between.
+const PERIOD: Duration = Duration::from_secs(1);
 /// The actors that are looked at while the logs are locked.
 const LOOKS: usize = 256;
 
@@ -45,7 +45,7 @@ pub(super) struct Ends {
     staged: u64,
     /// That number when a commit last removed all, or was asked to.
     removed: u64,
-    /// That number at the last look.
+    /// What `removed` was at the last look.
     seen: u64,
     is_listed: bool,
 }
@@ -87,7 +87,7 @@ impl Shared {
             self.ask(ends, actor.clone());
         }
         if !ends.is_listed {
-            (ends.is_listed, ends.seen) = (true, ends.all);
+            (ends.is_listed, ends.seen) = (true, ends.removed);
             listed.push_back((Instant::now(), actor.clone()));
             self.removals.listed.notify_one();
         }
@@ -109,7 +109,7 @@ impl Shared {
 
     /// When the first of the listed actors is looked at.
     fn next_look(&self) -> Option<Instant> {
-        self.lock().ended.front().map(|(since, _)| *since + QUIET)
+        self.lock().ended.front().map(|(since, _)| *since + PERIOD)
     }
 
     /// Looks at the actors that have been listed for long enough.
@@ -117,7 +117,7 @@ impl Shared {
         let now = Instant::now();
         let logs = &mut *self.lock();
         for _ in 0..LOOKS {
-            if logs.ended.front().is_none_or(|(since, _)| now.duration_since(*since) < QUIET) {
+            if logs.ended.front().is_none_or(|(since, _)| now.duration_since(*since) < PERIOD) {
                 return;
             }
             let Some((_, actor)) = logs.ended.pop_front() else { return };
@@ -127,11 +127,12 @@ impl Shared {
             if !ends.is_listed {
                 continue;
             }
-            if ends.all == ends.seen {
+            if ends.removed == ends.seen {
                 ends.is_listed = false;
                 self.ask(ends, actor);
             } else {
-                ends.seen = ends.all;
+                // Turns come on, and the next one may take these along.
+                ends.seen = ends.removed;
                 logs.ended.push_back((now, actor));
             }
         }
@@ -139,8 +140,8 @@ impl Shared {
 }
 
 impl Deliveries {
-    /// Finds the actors for which [`Deliveries::removals`] are due because no effect of theirs has ended for a while. Runs
-    /// until it is dropped.
+    /// Finds the actors for which [`Deliveries::removals`] are due because they have not committed for a while. Runs until
+    /// it is dropped.
     pub(in crate::actor) async fn look_for_removals(&self) {
         loop {
             match self.shared.next_look() {

@@ -71,7 +71,7 @@ async fn the_next_host_begins_behind_what_was_removed_while_a_backlog_drained() 
     };
     let rest = has_taken(150, Duration::from_millis(100)).await;
     assert!((150..=200).contains(&rest), "after a hundred: {rest}");
-    assert_eq!(has_taken(160, LONG).await, 140, "and once no more leave");
+    assert_eq!(has_taken(160, LONG).await, 140, "and after a second");
 
     let before = backend.tried().len();
     let (next, _tasks) = start(backend.clone()).await;
