@@ -188,7 +188,7 @@ impl HostBuilder {
             clock,
             backend,
             effects: EffectParts { outbox, deliveries },
-            _kept: (bury(&actors), folder),
+            _kept: (run_effect_turns(&actors), folder),
             actors,
             deployer,
             router,
@@ -219,10 +219,10 @@ fn retries(manifest: &mut Manifest) -> DeliveryOptions {
     options
 }
 
-/// Makes dead letters of effects that fail, and tells their agents, as long as the set lives.
-fn bury(actors: &Actors) -> JoinSet<()> {
+/// Makes dead letters of effects that fail, tells their agents, and removes what has left, as long as the set lives.
+fn run_effect_turns(actors: &Actors) -> JoinSet<()> {
     let (mut tasks, actors) = (JoinSet::new(), actors.clone());
-    tasks.spawn(async move { actors.run_burials().await });
+    tasks.spawn(async move { actors.run_effect_turns().await });
     tasks
 }
 

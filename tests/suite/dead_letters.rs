@@ -53,6 +53,15 @@ async fn publish(host: &Host, value: u32) -> anyhow::Result<()> {
     host.call("Exerciser/a", "Publish", &event).await.map(drop)
 }
 
+/// Waits until the metrics have this line.
+async fn until_metric(host: &Host, line: &str) -> anyhow::Result<()> {
+    eventually(line, async || {
+        let metrics = host.get_admin("/metrics").await?.body;
+        Ok(metrics.as_str().unwrap_or_default().lines().any(|one| one == line))
+    })
+    .await
+}
+
 /// A client whose connection was cut retries once more.
 async fn is_no_longer_dead(host: &Host, id: &str) -> anyhow::Result<()> {
     let Ended { code, stdout, stderr } = effects(host, &["retry", "Exerciser/a", id]).await?;
@@ -73,16 +82,15 @@ async fn dead_letters_survive_a_kill_and_are_retried_or_discarded() -> anyhow::R
         "daca_agent_effects_pending{agent_type=\"Exerciser\"} 0",
         "daca_agent_effects_given_up{agent_type=\"Exerciser\"} 0",
         "daca_dead_letters_dropped_total{agent_type=\"Exerciser\"} 0",
+        "daca_actors_with_dead_letters{agent_type=\"Exerciser\"} 1",
     ] {
-        eventually(line, async || {
-            let metrics = host.get_admin("/metrics").await?.body;
-            Ok(metrics.as_str().unwrap_or_default().lines().any(|one| one == line))
-        })
-        .await?;
+        until_metric(&host, line).await?;
     }
 
     // The taker is mended, and the host before has died.
     let host = Host::start_in(host.kill()?, &manifest("SetState")).await?;
+    // Before anybody asks for them.
+    until_metric(&host, "daca_actors_with_dead_letters{agent_type=\"Exerciser\"} 1").await?;
     assert_eq!(dead(&host, 2).await?, ids);
     for (rest, words) in [
         (&[][..], ["ACTOR", "Exerciser/a"]),
@@ -95,6 +103,10 @@ async fn dead_letters_survive_a_kill_and_are_retried_or_discarded() -> anyhow::R
         assert!(!stdout.contains("\"k1\""), "a payload may be secret: {stdout}");
     }
     assert_eq!(effects_json(&host, &["Sink"]).await?["actors"], json!([]));
+    let Ended { code, stderr, .. } = effects(&host, &["Exerciser", "--payload"]).await?;
+    assert!(code == Some(1) && stderr.contains("does not name an actor"), "{stderr}");
+    let Ended { code, stdout, .. } = effects(&host, &["Exerciser/a", "--from", "99999"]).await?;
+    assert!(code == Some(0) && stdout.contains("none of the 2 comes after"), "{stdout}");
     let shown = effects_json(&host, &["Exerciser/a", "--payload"]).await?;
     assert!(shown["effects"][0]["data"].as_str().is_some_and(|data| data.contains("\"k1\"")), "{shown}");
 

@@ -153,6 +153,8 @@ async fn an_event_that_cannot_be_delivered_holds_its_place_and_is_given_up_aloud
     assert_eq!(line["span"]["turn"], failed["turn"]);
     let given_up = host.wait_for_log("giving up", |line| line["code"] == "effect-given-up").await?;
     assert_eq!(given_up["level"], "ERROR");
+    assert!(failed["identity"].is_string() && given_up["effect_id"] == failed["identity"], "{given_up}");
+    assert!(message(&given_up).contains("for daca-pubsub/held "), "{given_up}");
     let attempts = failed_turns(&host);
     assert!(attempts > 1, "it was tried {attempts} times");
     assert!(!host.log().iter().any(|line| message(line).contains("held to bad is delivered")));

@@ -38,7 +38,8 @@ pub struct EffectsView<'a> {
 /// The actors with pending effects or dead letters, or the effects of one actor.
 pub async fn effects(admin: &Admin, view: EffectsView<'_>, form: Form) -> Result<String, Error> {
     match view.of {
-        Some(of) if of.contains('/') => of_actor(admin, of, view, form).await,
+        // A type has no payloads: it is refused as a name of an actor.
+        Some(of) if of.contains('/') || view.payload => of_actor(admin, of, view, form).await,
         agent_type => of_actors(admin, agent_type, view, form).await,
     }
 }
@@ -77,7 +78,7 @@ async fn of_actor(admin: &Admin, of: &str, view: EffectsView<'_>, form: Form) ->
     let payload = view.payload.then_some("true");
     let query = [("from", view.from), ("limit", Some(PAGE)), ("payload", payload)];
     let text = admin.get(&admin::path(&["effects", &actor.agent_type, &actor.id], &query)).await?;
-    if form == Form::Json { Ok(text) } else { Ok(actor_told(&admin::read(&text)?, now())) }
+    if form == Form::Json { Ok(text) } else { Ok(actor_told(&admin::read(&text)?, view.from, now())) }
 }
 
 /// Retries or discards dead letters of an actor (`TYPE/ID`): the one with this identity, or all of them.
@@ -137,7 +138,7 @@ fn actors_told(list: &EffectActors) -> String {
     parts.join("\n")
 }
 
-fn actor_told(answer: &ActorEffects, now: u64) -> String {
+fn actor_told(answer: &ActorEffects, from: Option<&str>, now: u64) -> String {
     let ActorEffects { agent_type, actor_id, pending, dead, effects, next, .. } = answer;
     let head = format!("{agent_type}/{actor_id}: {pending} pending, {dead} dead");
     let mut parts = vec![printable(&head).into_owned()];
@@ -167,6 +168,10 @@ fn actor_told(answer: &ActorEffects, now: u64) -> String {
         parts.push(table.to_string());
     }
     parts.extend(effects.iter().filter_map(payload_told));
+    let all = pending.saturating_add(*dead);
+    if let Some(from) = from.filter(|_| effects.is_empty() && all > 0) {
+        parts.push(format!("(none of the {all} comes after the first {})", printable(from)));
+    }
     if let Some(next) = next {
         parts.push(format!("(there are more: --from {next})"));
     }
@@ -247,7 +252,21 @@ ab-2-0  later  publish  p/t                        0     12
 ab-1-0: {}\\u{1b}
   to: +1
 (there are more: --from 2)";
-        assert_eq!(actor_told(&admin::read(answer)?, 121_000), expected);
+        assert_eq!(actor_told(&admin::read(answer)?, None, 121_000), expected);
+        Ok(())
+    }
+
+    #[test]
+    fn a_page_behind_the_last_effect_says_so() -> Result<(), Error> {
+        let answer = |dead: usize| {
+            let answer = format!(
+                r#"{{"agent_type": "A", "actor_id": "a", "pending": 0, "dead": {dead}, "effects": []}}"#
+            );
+            admin::read::<ActorEffects>(&answer)
+        };
+        let told = actor_told(&answer(2)?, Some("99999"), 0);
+        assert_eq!(told, "A/a: 0 pending, 2 dead\n(none of the 2 comes after the first 99999)");
+        assert_eq!(actor_told(&answer(0)?, Some("99999"), 0), "A/a: 0 pending, 0 dead");
         Ok(())
     }
 

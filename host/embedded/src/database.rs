@@ -72,7 +72,7 @@ impl Explained for OpenError {
                 (ErrorCode::DataInUse, "stop that host, or give this one a folder of its own with --data DIR")
             }
             OpenError::Unfinished(_) => (
-                ErrorCode::DataInUse,
+                ErrorCode::RestoreUnfinished,
                 "wait for the restore; if none runs, restore again into this folder, which replaces the unfinished one",
             ),
             OpenError::Unwritable { path, reason } => {

@@ -193,7 +193,7 @@ impl EffectDelivery for Embedded {
                     self.deliver_event(actor, &effect.id, [pubsub, topic], event).await
                 }
                 EffectRequest::Send(request) => {
-                    log_binding("sent to", request);
+                    log_binding("sent to", Some(&effect.id), request);
                     Ok(()).into()
                 }
             });
@@ -208,7 +208,7 @@ impl EffectDelivery for Embedded {
                 self.inbound.get().is_some() && self.events.subscribers.of(pubsub, topic).is_none()
             }
             EffectRequest::Send(request) => {
-                log_binding("sent to", request);
+                log_binding("sent to", Some(&effect.id), request);
                 true
             }
         }
@@ -252,7 +252,7 @@ impl Bindings for Embedded {
         request: &BindingRequest,
         _context: &CallContext,
     ) -> Result<BindingResponse, Error> {
-        log_binding("invoked", request);
+        log_binding("invoked", None, request);
         self.outbox.add_invocation(actor, request);
         let data = self.given.binding_responses.get(&request.name).cloned().unwrap_or_default();
         Ok(BindingResponse { data, metadata: BTreeMap::new() })
@@ -340,11 +340,11 @@ fn is_starting() -> Error {
 }
 
 /// There is no external system: the log and the outbox show what it would have received.
-fn log_binding(verb: &str, request: &BindingRequest) {
+fn log_binding(verb: &str, effect_id: Option<&str>, request: &BindingRequest) {
     let BindingRequest { name, operation, data, metadata } = request;
     let line = || {
         let data = String::from_utf8_lossy(data.get(..MAX_TEXT).unwrap_or(data));
         format!("{verb} binding {name}, operation {operation}, metadata {metadata:?}: {data}")
     };
-    tracing::info!(target: "daca::outbox", "{}", printable(&line()));
+    tracing::info!(target: "daca::outbox", effect_id, "{}", printable(&line()));
 }

@@ -172,9 +172,18 @@ impl Store {
         row.transpose()?.map(|row| row.into_registration(self.clock.unix_ms())).transpose()
     }
 
-    /// What is committed at this instant.
+    /// What is committed at this instant, in a file that is as it was written.
     pub(super) async fn snapshot(&self) -> Result<Snapshot, Error> {
+        self.compare().await?;
         self.with_database(|database| Ok(Snapshot::new(database.begin_read()?))).await
+    }
+
+    /// Compares everything in the file with its checksums. A copy of what differs would have new ones, and pass for sound.
+    async fn compare(&self) -> Result<(), Error> {
+        let (done, compared) = oneshot::channel();
+        let closed = || Error::Unavailable("the state file is closed".into());
+        self.commits.send(Request::Compare(done)).await.map_err(|_| closed())?;
+        compared.await.map_err(|_| closed())?
     }
 
     /// Makes a turn durable. Returns when it is on disk.

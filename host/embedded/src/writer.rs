@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use redb::Database;
 use tokio::sync::mpsc;
 
-use self::queue::{Batch, Queue};
+use self::queue::{Batch, Next, Queue};
 use self::request::Committed;
 pub(super) use self::request::{CommitRequest, Request};
-use super::database::{SharedDatabase, damaged, reopen_database, unavailable};
+use super::database::{OpenError, SharedDatabase, damaged, open_database, reopen_database, unavailable};
 use super::fail_point::{FailPoint, FailPoints};
 use super::state_file::StateFile;
 use super::transaction::{self, Quota, Quotas, Tables};
@@ -46,6 +46,10 @@ pub(super) struct Writer {
     clock: Clock,
     fail_points: FailPoints,
     has_begun: bool,
+    /// The file is compared with its checksums when it is opened next.
+    compares: bool,
+    /// What a comparison has found. The file stays closed.
+    damage: Option<Error>,
 }
 
 impl Writer {
@@ -67,6 +71,8 @@ impl Writer {
             clock,
             fail_points,
             has_begun: false,
+            compares: false,
+            damage: None,
         }
     }
 
@@ -86,9 +92,27 @@ impl Writer {
             // It has panicked. The host is not ready until a transaction shows that it works again.
             self.file.note(Err(&Error::Unavailable("its writer panicked".into())));
         }
-        while let Some(first) = queue.wait() {
-            self.commit_and_answer(first, queue);
+        while let Some(next) = queue.wait() {
+            match next {
+                Next::Commit(first) => self.commit_and_answer(first, queue),
+                Next::Compare(done) => {
+                    // Whoever asked may be gone.
+                    done.send(self.compare()).ok();
+                }
+            }
         }
+    }
+
+    /// Compares everything in the file with its checksums, as a start does: redb does that for a file that it opens. Calls
+    /// wait meanwhile. A damaged file stays closed, so that no actor is served a value that it has not written.
+    fn compare(&mut self) -> Result<(), Error> {
+        self.close();
+        self.compares = true;
+        let compared = self.open().map(drop);
+        if let Err(error) = &compared {
+            self.file.note(Err(error));
+        }
+        compared
     }
 
     fn commit_and_answer(&mut self, first: CommitRequest, queue: &mut Queue) {
@@ -212,16 +236,37 @@ impl Writer {
     }
 
     /// The open database; reopens it after an error.
-    fn open(&self) -> Result<Arc<Database>, Error> {
-        let mut shared = self.database.write();
-        if let Some(database) = &*shared {
+    fn open(&mut self) -> Result<Arc<Database>, Error> {
+        if let Some(database) = &*self.database.read() {
             return Ok(database.clone());
         }
+        if let Some(damage) = &self.damage {
+            return Err(damage.clone());
+        }
         let file = self.file.reopen()?;
-        let database = reopen_database(self.file.path(), file);
-        let database = Arc::new(database.map_err(|error| Error::Unavailable(error.to_string()))?);
-        *shared = Some(database.clone());
+        // Nobody else opens it, so nobody who looks for it waits on the lock: it may take long.
+        let opened = match self.compares {
+            true => open_database(self.file.path(), file),
+            false => reopen_database(self.file.path(), file),
+        };
+        let database = Arc::new(opened.map_err(|error| self.not_opened(&error))?);
+        self.compares = false;
+        *self.database.write() = Some(database.clone());
         Ok(database)
+    }
+
+    fn not_opened(&mut self, error: &OpenError) -> Error {
+        if !(self.compares && matches!(error, OpenError::Damaged { .. })) {
+            return Error::Unavailable(error.to_string());
+        }
+        tracing::error!(
+            code = ErrorCode::DataDamaged.as_str(),
+            "the state file was damaged while this host ran, and is not used any more: {error}"
+        );
+        // Callers see this: the path is only for the log.
+        let damage = Error::Unavailable("the state file is damaged, and is not used any more".into());
+        self.damage = Some(damage.clone());
+        damage
     }
 
     /// Closes the database once the running reads have ended.

@@ -52,7 +52,12 @@ impl Effect {
 
     /// The turn that requested it.
     pub fn turn(&self) -> &str {
-        self.id.rsplit_once('-').map_or(&*self.id, |(turn, _)| turn)
+        Effect::turn_of(&self.id)
+    }
+
+    /// The turn that requested the effect with this identity.
+    pub fn turn_of(id: &str) -> &str {
+        id.rsplit_once('-').map_or(id, |(turn, _)| turn)
     }
 
     /// The size of its payload and log lines in bytes, for the bounds on what waits in memory.

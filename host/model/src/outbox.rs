@@ -45,6 +45,9 @@ pub struct OutboxCounts {
 pub struct OutboxEntry {
     /// Number since the host's start.
     pub id: u64,
+    /// Its identity, which no repetition changes. Empty for a binding call, which is no effect.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub identity: String,
     /// The actor that requested it, as `TYPE/ID`.
     pub actor: String,
     /// The turn that requested it.
@@ -214,40 +217,39 @@ struct Kept {
     attempts: u32,
     created_unix_ms: u64,
     error: Option<String>,
-    /// The actor, the turn, the target and the data, and then the names and values of the metadata.
+    /// The actor, the identity, the target and the data, and then the names and values of the metadata.
     texts: Texts,
 }
 
 impl Kept {
     fn of_effect(actor: &ActorAddress, effect: &Effect) -> Kept {
-        let turn = effect.turn();
         match &effect.request {
             EffectRequest::Publish { pubsub, topic, event } => {
-                Kept::of_event(actor, turn, [pubsub, topic], event)
+                Kept::of_event(actor, &effect.id, [pubsub, topic], event)
             }
-            EffectRequest::Send(request) => Kept::of_binding(actor, turn, EffectKind::Send, request),
+            EffectRequest::Send(request) => Kept::of_binding(actor, &effect.id, EffectKind::Send, request),
         }
     }
 
-    fn of_event(actor: &ActorAddress, turn: &str, [pubsub, topic]: [&str; 2], event: &[u8]) -> Kept {
-        Kept::new(EffectKind::Publish, actor, turn, [pubsub, topic], event, &BTreeMap::new())
+    fn of_event(actor: &ActorAddress, identity: &str, [pubsub, topic]: [&str; 2], event: &[u8]) -> Kept {
+        Kept::new(EffectKind::Publish, actor, identity, [pubsub, topic], event, &BTreeMap::new())
     }
 
-    fn of_binding(actor: &ActorAddress, turn: &str, kind: EffectKind, request: &BindingRequest) -> Kept {
+    fn of_binding(actor: &ActorAddress, identity: &str, kind: EffectKind, request: &BindingRequest) -> Kept {
         let BindingRequest { name, operation, data, metadata } = request;
-        Kept::new(kind, actor, turn, [name, operation], data, metadata)
+        Kept::new(kind, actor, identity, [name, operation], data, metadata)
     }
 
     fn new(
         kind: EffectKind,
         actor: &ActorAddress,
-        turn: &str,
+        identity: &str,
         target: [&str; 2],
         data: &[u8],
         metadata: &BTreeMap<String, String>,
     ) -> Kept {
         let (data, metadata) = (readable(data), shown_metadata(metadata));
-        let parts = [&*actor.agent_type, "/", &*actor.id, turn, target[0], "/", target[1], &*data];
+        let parts = [&*actor.agent_type, "/", &*actor.id, identity, target[0], "/", target[1], &*data];
         let of_metadata = metadata.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         let bytes = parts.map(str::len).iter().sum::<usize>() + of_metadata;
         let mut texts = Texts::with_capacity(bytes, 4 + 2 * metadata.len());
@@ -276,7 +278,7 @@ impl Kept {
 
     fn shown(&self) -> OutboxEntry {
         let mut texts = self.texts.iter().map(str::to_owned);
-        let [actor, turn, target, data] = [(); 4].map(|()| texts.next().unwrap_or_default());
+        let [actor, identity, target, data] = [(); 4].map(|()| texts.next().unwrap_or_default());
         let mut metadata = BTreeMap::new();
         while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
             metadata.insert(name, value);
@@ -285,8 +287,9 @@ impl Kept {
         let error = self.error.clone();
         OutboxEntry {
             id,
+            turn: Effect::turn_of(&identity).to_owned(),
+            identity,
             actor,
-            turn,
             kind,
             target,
             data,
@@ -358,15 +361,15 @@ mod tests {
         assert_eq!(outbox.pending_by_type(), BTreeMap::from([("A".to_owned(), 2)]));
         let shown = outbox.entries();
         let lines = shown.iter().map(|entry| {
-            let OutboxEntry { id, actor, turn, target, data, metadata, .. } = entry;
-            format!("{id} {actor} {turn:?} {target} {data} {metadata:?}")
+            let OutboxEntry { id, identity, actor, turn, target, data, metadata, .. } = entry;
+            format!("{id} {identity:?} {actor} {turn:?} {target} {data} {metadata:?}")
         });
         assert_eq!(
             lines.collect::<Vec<_>>(),
             [
-                "1 A/ä b \"run-7\" p/t {} {}",
-                "2 A/ä b \"run-7\" sms/create /w== {\"\": \"ü\", \"to\": \"+1\"}",
-                "3 A/ä b \"\" sms/create /w== {\"\": \"ü\", \"to\": \"+1\"}",
+                "1 \"run-7-0\" A/ä b \"run-7\" p/t {} {}",
+                "2 \"run-7-0\" A/ä b \"run-7\" sms/create /w== {\"\": \"ü\", \"to\": \"+1\"}",
+                "3 \"\" A/ä b \"\" sms/create /w== {\"\": \"ü\", \"to\": \"+1\"}",
             ]
         );
         let tries = shown.iter().map(|entry| (entry.status, entry.attempts, entry.error.as_deref()));

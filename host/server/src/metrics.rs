@@ -170,8 +170,8 @@ fn processors(registry: &mut Registry, state: &AdminState, agents: &[(Arc<AgentR
     registry.register("daca_runnable_turns", "Turns that wait for a processor", ByAgentType::of(runnable));
 }
 
-/// The effects of each agent type. Of dead letters only their changes here are known: they lie in the store, and their
-/// actors may be active elsewhere.
+/// The effects of each agent type. Of dead letters only their changes here are counted, and the actors that have some: they
+/// lie in the store, and their actors may be active elsewhere.
 fn effects(registry: &mut Registry, state: &AdminState, agents: &[(Arc<AgentRuntime>, AgentStatistics)]) {
     let pending = state.outbox.pending_by_type();
     let pending = agents.iter().map(|(agent, _)| {
@@ -196,6 +196,16 @@ fn effects(registry: &mut Registry, state: &AdminState, agents: &[(Arc<AgentRunt
         "daca_agent_effects_given_up",
         "Effects of the agent type that were given up and are no dead letters yet",
         ByAgentType::of(given_up),
+    );
+    let kept = state.actors.actors_with_dead_letters();
+    let kept = agents.iter().map(|(agent, _)| {
+        let count = kept.get(&*agent.agent.name).copied().unwrap_or_default();
+        (agent, ConstGauge::new(count))
+    });
+    registry.register(
+        "daca_actors_with_dead_letters",
+        "Actors of the agent type that have dead letters, on all hosts",
+        ByAgentType::of(kept),
     );
     registry.register("daca_dead_letters", "Effects that became dead letters", counter(|of| of.buried));
     registry.register(

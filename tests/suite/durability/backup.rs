@@ -204,7 +204,7 @@ async fn no_host_starts_while_a_restore_is_under_way() -> anyhow::Result<()> {
     let started =
         run_in(folder.path(), ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", "data"])
             .await?;
-    assert!(started.code == Some(1) && started.stderr.contains("error[data-in-use]"), "{started:?}");
+    assert!(started.code == Some(1) && started.stderr.contains("error[restore-unfinished]"), "{started:?}");
     Ok(())
 }
 
@@ -314,5 +314,41 @@ async fn behind_a_sidecar_there_is_no_state_to_back_up() -> anyhow::Result<()> {
     let host = Host::start_without_sidecar(&exerciser("")).await?;
     let refused = host.send_admin(Method::POST, "/backup", "").await?;
     assert_eq!(refusal(&refused), (409, "backup-unsupported"));
+    Ok(())
+}
+
+/// A copy of damaged values would have sound checksums, and later writes would make the file itself sound again.
+#[tokio::test]
+async fn a_file_that_was_damaged_while_its_host_runs_is_not_backed_up_and_not_served_any_more()
+-> anyhow::Result<()> {
+    let host = Host::start(&exerciser("")).await?;
+    let value = "x".repeat(2_000);
+    for number in 0..20 {
+        let write = json!({"key": "k", "value": value});
+        host.call(&format!("Exerciser/{number}"), "SetState", &write).await?;
+    }
+    assert!(!whole_backup(&host).await?.is_empty());
+    // It was compared, and goes on.
+    assert_eq!(host.call("Exerciser/7", "GetState", &json!({"key": "k"})).await?, json!(value));
+
+    let path = host.folder().path().join("data/state.redb");
+    let mut damaged = std::fs::read(&path)?;
+    for at in 0..damaged.len() - 64 {
+        if damaged[at..at + 64] == [b'x'; 64] {
+            damaged[at] = b'y';
+        }
+    }
+    // In place: it is the file that the host has open.
+    std::fs::OpenOptions::new().write(true).open(&path)?.write_all(&damaged)?;
+    let ended = back_up(&host, "damaged.daca", &[]).await?;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("error[backend-unavailable]"), "{ended:?}");
+    assert!(ended.stderr.contains("the state file is damaged"), "{ended:?}");
+    assert!(!host.folder().path().join("damaged.daca").exists());
+    let found = host.wait_for_log("the damage", |line| line["code"] == "data-damaged").await?;
+    assert_eq!(found["level"], "ERROR");
+    eventually("it is not ready", async || Ok(host.get("/readyz").await?.status == 503)).await?;
+    let refused = host.invoke("Exerciser/new", "GetState", &json!({"key": "k"})).await?;
+    assert!(refused.status.is_server_error(), "{refused:?}");
     Ok(())
 }

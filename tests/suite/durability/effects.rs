@@ -62,6 +62,11 @@ async fn events_that_wait_when_their_host_is_killed_leave_from_the_next_one() ->
     let entries = host.get_admin("/outbox").await?.body["entries"].clone();
     let turns = entries.as_array().into_iter().flatten().map(|entry| entry["turn"].clone());
     assert_eq!(turns.collect::<std::collections::HashSet<_>>().len(), 3, "{entries}");
+    let is_of_turn = |entry: &serde_json::Value| {
+        let identity = entry["identity"].as_str().and_then(|identity| identity.rsplit_once('-'));
+        identity.is_some_and(|(turn, _)| entry["turn"] == turn)
+    };
+    assert!(entries.as_array().into_iter().flatten().all(is_of_turn), "{entries}");
     Ok(())
 }
 
@@ -90,4 +95,54 @@ async fn events_wait_for_a_taker_that_is_away_for_longer_than_the_least_attempts
         assert_eq!(call.await??.status, 200);
     }
     Ok(())
+}
+
+/// Publishes an event for which the taker adds one to this key.
+async fn count(host: &Host, key: &str) -> anyhow::Result<()> {
+    let event = json!({"to": "s", "payload": {"key": key}});
+    let event = json!({"pubsub": "daca-pubsub", "topic": "count", "event": event});
+    host.call("Exerciser/a", "Publish", &event).await.map(drop)
+}
+
+/// Waits until the last one of these was counted, and checks that each was counted once.
+async fn counted_once(host: &Host, keys: &[String]) -> anyhow::Result<()> {
+    let counts = async |keys: &[String]| host.call("Sink/s", "GetMany", &json!({"keys": keys})).await;
+    let (_, last) = keys.split_at(keys.len() - 1);
+    eventually("the last event is handled", async || Ok(counts(last).await? != json!([null]))).await?;
+    assert_eq!(counts(keys).await?, json!(vec![1; keys.len()]));
+    Ok(())
+}
+
+/// They are more than a receiver remembers: those that leave again after a crash must be fewer.
+#[tokio::test]
+async fn each_of_many_events_is_handled_once_however_often_their_host_is_killed() -> anyhow::Result<()> {
+    const EVENTS: usize = 360;
+    let subscription = SUBSCRIPTION.replace("SetState", "AddSlowly").replace("\"set\"", "\"count\"");
+    let held = "limits = { turn-time = \"10m\" }\npermissions = { actors = [\"Exerciser\"] }";
+    let manifest = [exerciser(""), manifest_of("Sink", "exerciser", held), subscription].concat();
+    let mut keys = (0..EVENTS).map(|number| format!("k{number}")).collect::<Vec<_>>();
+
+    // None of them is handled before all are published.
+    let host = Arc::new(Host::start(&manifest).await?);
+    let held = host.hold("Sink/s");
+    host.until_busy("Sink/s", 0).await?;
+    for key in &keys {
+        count(&host, key).await?;
+    }
+    host.signal("KILL")?;
+    assert!(held.await?.is_err());
+    let mut folder = host.folder();
+    drop(host);
+
+    // In the middle, and at the end: each time more have left than a receiver remembers.
+    for handled in [EVENTS * 4 / 5, EVENTS] {
+        let host = Host::start_in(folder, &manifest).await?;
+        counted_once(&host, &keys[..handled]).await?;
+        folder = host.kill()?;
+    }
+    // One that leaves behind all that leave again.
+    let host = Host::start_in(folder, &manifest).await?;
+    keys.push("last".to_owned());
+    count(&host, "last").await?;
+    counted_once(&host, &keys).await
 }

@@ -249,6 +249,7 @@ error_codes! {
     ReplyNotJson "reply-not-json" Permanent;
     ReplyTooLarge "reply-too-large" Permanent;
     RequestUnreadable "request-unreadable" Invalid;
+    RestoreUnfinished "restore-unfinished" Setup;
     RollbackLosesShape "rollback-loses-shape" Conflict;
     RolledBack "rolled-back" Notice;
     RouteUnknown "route-unknown" NotFound;

@@ -46,7 +46,7 @@ impl Host {
         let app = servers.spawn(app.run(stop_app.clone(), grace));
         let admin = servers.spawn(admin.run(stop_admin.clone(), LAST_ANSWERS));
         let sweep = tokio::spawn(sweep_idle(core.actors.clone()));
-        let burials = tokio::spawn(bury(core.actors.clone()));
+        let effect_turns = tokio::spawn(run_effect_turns(core.actors.clone()));
         let index = tokio::spawn(index_effects(core.actors.clone()));
         let memory = tokio::spawn(watch_memory(core.actors.clone()));
         let app = until_it_ends(&shutdown, app, admin).await;
@@ -74,7 +74,7 @@ impl Host {
             tokio::time::timeout(left / 2, app).await.ok();
         }
         sweep.abort();
-        burials.abort();
+        effect_turns.abort();
         let left = core.drain(behind_sidecar, deadline).await;
         index.abort();
         memory.abort();
@@ -160,13 +160,13 @@ async fn sweep_idle(actors: Actors) {
     task::lasting("idle actors", sweep).await;
 }
 
-/// Makes dead letters of effects that were given up, for ever.
-async fn bury(actors: Actors) {
-    let bury = || {
+/// Makes dead letters of effects that were given up, and removes those that have left from the store, for ever.
+async fn run_effect_turns(actors: Actors) {
+    let run = || {
         let actors = actors.clone();
-        async move { actors.run_burials().await }
+        async move { actors.run_effect_turns().await }
     };
-    task::lasting("dead letters", bury).await;
+    task::lasting("turns for effects", run).await;
 }
 
 /// Tells the other hosts which actors have dead letters and late effects, for ever.

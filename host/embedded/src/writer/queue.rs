@@ -5,6 +5,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::lines::Lines;
 use super::request::{CommitRequest, Request};
 use crate::transaction::Quotas;
+use daca_model::backend::Error;
 
 /// Commits that share one transaction.
 const MAX_BATCH: usize = 512;
@@ -31,11 +32,21 @@ impl Batch {
     }
 }
 
+/// What the writing thread does next.
+pub(super) enum Next {
+    /// A transaction, with this commit and others.
+    Commit(CommitRequest),
+    /// The comparison of the file.
+    Compare(oneshot::Sender<Result<(), Error>>),
+}
+
 /// The requests that wait, up to the one that closes the file.
 pub(super) struct Queue {
     requests: mpsc::Receiver<Request>,
     /// The commits among them that were received. No more can wait than have a place.
     lines: Lines,
+    /// The request to compare the file, if there is one: one backup is taken at a time.
+    compares: Option<oneshot::Sender<Result<(), Error>>>,
     /// The request that closes the file, once it has come.
     pub(super) closes: Option<oneshot::Sender<()>>,
     /// The last transaction had several commits.
@@ -44,11 +55,11 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(requests: mpsc::Receiver<Request>, quotas: &Quotas) -> Queue {
-        Queue { requests, lines: Lines::new(quotas), closes: None, is_busy: false }
+        Queue { requests, lines: Lines::new(quotas), compares: None, closes: None, is_busy: false }
     }
 
-    /// Waits for a commit. `None` if there will be none.
-    pub(super) fn wait(&mut self) -> Option<CommitRequest> {
+    /// Waits for something to do. `None` if there will be nothing.
+    pub(super) fn wait(&mut self) -> Option<Next> {
         self.receive();
         if self.is_busy && self.has_nothing() {
             // Those who have just got their answers may only wait for this processor. To sleep, and to be woken by the first
@@ -60,7 +71,10 @@ impl Queue {
             let request = self.requests.blocking_recv()?;
             self.put(request);
         }
-        self.lines.take_next()
+        match self.compares.take() {
+            Some(done) => Some(Next::Compare(done)),
+            None => self.lines.take_next().map(Next::Commit),
+        }
     }
 
     /// Adds the commits that wait to a batch, as far as it has room for them, in turn between the agent types. Returns
@@ -88,13 +102,14 @@ impl Queue {
     fn put(&mut self, request: Request) {
         match request {
             Request::Commit(commit) => self.lines.push(commit),
+            Request::Compare(done) => self.compares = Some(done),
             Request::Close(done) => self.closes = Some(done),
         }
     }
 
-    /// Returns `true` if no commit waits, and one may come.
+    /// Returns `true` if nothing waits, and something may come.
     fn has_nothing(&self) -> bool {
-        self.lines.is_empty() && self.closes.is_none()
+        self.lines.is_empty() && self.compares.is_none() && self.closes.is_none()
     }
 }
 

@@ -10,6 +10,8 @@ use crate::transaction::{LastingParts, ScheduleChange};
 /// A request to the writer.
 pub(crate) enum Request {
     Commit(CommitRequest),
+    /// Everything in the file is compared with its checksums.
+    Compare(oneshot::Sender<Result<(), Error>>),
     /// Everything before it is on disk and the file is closed when the answer arrives.
     Close(oneshot::Sender<()>),
 }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::queue::MAX_BATCH_BYTES;
 use super::*;
-use crate::database::{create_database, open_database};
+use crate::database::create_database;
 use crate::transaction::LastingParts;
 
 /// A writer with a new file.
@@ -49,7 +49,9 @@ fn a_transaction_takes_what_waits_up_to_its_bytes_and_to_the_end() {
     for expected in [3, 2] {
         let mut batch = Batch::default();
         // The first one is what the writer has waited for.
-        batch.add(if expected == 3 { commit("a", 1) } else { queue.wait().expect("one waits") });
+        let first = if expected == 3 { Some(Next::Commit(commit("a", 1))) } else { queue.wait() };
+        let Some(Next::Commit(first)) = first else { panic!("one waits") };
+        batch.add(first);
         let results = writer.commit(&mut batch, &mut queue).expect("it is written");
         assert!(results.iter().all(Result::is_ok), "{results:?}");
         assert_eq!((results.len(), batch.requests.len()), (expected, expected));

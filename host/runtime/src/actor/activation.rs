@@ -151,7 +151,7 @@ impl Activation {
             return;
         }
         let ends = work.is_end();
-        if !ends {
+        if !ends && work.is_counted() {
             self.agent.durations.queue_wait.observe(arrived.elapsed());
         }
         let generation = self.lease.generation();

@@ -10,15 +10,8 @@ use super::effect_log;
 use super::table::Actors;
 
 impl Actors {
-    /// Makes dead letters of effects that were given up, in turns of the host, and tells their agents. Runs until it is
-    /// dropped. An actor that is not active here any more is left to the host's reminder.
-    pub async fn run_burials(&self) {
-        let burials = self.services.effects.deliveries.burials().run(|actor| self.bury(actor));
-        let tellings = self.services.effects.untold.run(|actor| self.tell(actor));
-        tokio::join!(burials, tellings);
-    }
-
-    async fn bury(&self, actor: ActorAddress) {
+    /// Makes dead letters of one actor's effects.
+    pub(super) async fn bury(&self, actor: ActorAddress) {
         if !self.services.active.lock().contains_key(&actor) {
             return;
         }

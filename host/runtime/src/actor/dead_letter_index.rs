@@ -10,6 +10,7 @@
 //! stays in its effect log, and is tried again later. A dropped change is therefore only ever one of an actor that is in
 //! the index without a reason.
 
+mod counts;
 mod left_out;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore};
 
+use self::counts::Counts;
 use self::left_out::LeftOut;
 
 /// The form that this host writes, and the latest that it reads.
@@ -51,6 +53,7 @@ pub(super) struct DeadLetterIndex {
     dropped: AtomicU64,
     /// It was logged that changes are dropped.
     has_warned: AtomicBool,
+    counts: Counts,
 }
 
 /// The record of one agent type.
@@ -128,6 +131,7 @@ impl DeadLetterIndex {
             writes: Semaphore::new(1),
             dropped: AtomicU64::new(0),
             has_warned: AtomicBool::new(false),
+            counts: Counts::default(),
         }
     }
 
@@ -140,6 +144,7 @@ impl DeadLetterIndex {
     /// dropped.
     pub(super) fn note(&self, actor: &ActorAddress, has_letters: bool) -> bool {
         if self.store.is_none() {
+            self.counts.note(actor, has_letters);
             return true;
         }
         let mut changes = self.changes.lock();
@@ -171,7 +176,7 @@ impl DeadLetterIndex {
     /// letter is committed, a host that dies tells nobody. Returns `false` if the index would not learn of the actor: it
     /// must not get its first dead letter then.
     pub(super) async fn announce(&self, actor: &ActorAddress, is_first: bool) -> bool {
-        let Some(store) = &self.store else { return true };
+        let Some(store) = &self.store else { return self.note(actor, true) };
         if !is_first {
             self.note(actor, true);
             return true;
@@ -240,19 +245,28 @@ impl DeadLetterIndex {
         &self,
         agent_types: &[Arc<str>],
     ) -> Result<(BTreeSet<ActorAddress>, u64), backend::Error> {
-        let Some(store) = &self.store else { return Ok((BTreeSet::new(), 0)) };
-        let keys = agent_types.iter().map(|name| key(name)).collect::<Vec<_>>();
-        let values = store.read(&keys).await?;
         let (mut actors, mut left_out) = (BTreeSet::new(), 0_u64);
-        for ((agent_type, key), value) in agent_types.iter().zip(&keys).zip(values) {
-            let Some(value) = value else { continue };
-            let record = Record::read(key, &value.value)?;
+        for (agent_type, record) in self.records(agent_types).await? {
             left_out = left_out.saturating_add(record.left_out);
             // Others can write the store, too.
             let ids = record.actors.iter().take(MAX_ACTORS);
-            actors.extend(ids.filter_map(|id| ActorAddress::new(agent_type, id).ok()));
+            actors.extend(ids.filter_map(|id| ActorAddress::new(&agent_type, id).ok()));
         }
         Ok((actors, left_out))
+    }
+
+    /// The records of some agent types.
+    async fn records(&self, agent_types: &[Arc<str>]) -> Result<Vec<(Arc<str>, Record)>, backend::Error> {
+        let Some(store) = &self.store else { return Ok(Vec::new()) };
+        let keys = agent_types.iter().map(|name| key(name)).collect::<Vec<_>>();
+        let values = store.read(&keys).await?;
+        let mut records = Vec::new();
+        for ((agent_type, key), value) in agent_types.iter().zip(&keys).zip(values) {
+            if let Some(value) = value {
+                records.push((agent_type.clone(), Record::read(key, &value.value)?));
+            }
+        }
+        Ok(records)
     }
 }
 

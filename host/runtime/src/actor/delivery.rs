@@ -9,6 +9,7 @@ mod lanes;
 mod logs;
 mod new_lanes;
 mod policy;
+mod removals;
 mod shared;
 
 use std::sync::Arc;
@@ -20,11 +21,13 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::Span;
 
 use self::lane::{Lane, WaitingEffect};
-use self::logs::Outgoing;
+use self::logs::{Logs, Outgoing};
 pub(super) use self::new_lanes::NewLanes;
 pub use self::policy::{DeliveryOptions, RetryPolicy};
+use self::removals::Removals;
 use self::shared::{Backlogs, Drain, HostParts, Pools, Shared};
 use super::ActorAddress;
 use super::effect_log::{self, DeadLetter, LoggedEffect, Staged, StoredLog};
@@ -78,6 +81,7 @@ impl Deliveries {
             settled: Notify::new(),
             drain: Drain::default(),
             burials: WorkQueue::default(),
+            removals: Removals::default(),
             host: HostParts::default(),
         };
         Deliveries { shared: Arc::new(shared) }
@@ -173,7 +177,7 @@ impl Deliveries {
         outgoing.claim = Arc::downgrade(&claim.token);
         let unknown = outgoing.log.reload(stored);
         self.shared.resume_done(&actor.agent_type, outgoing);
-        let mut waiting = self.waiting(actor, &unknown);
+        let mut waiting = self.waiting(actor, &unknown, turns_of(actor));
         outgoing.count_earlier(&mut waiting);
         let begun = self.send(actor, outgoing, waiting);
         logs.note_burials(actor);
@@ -193,7 +197,9 @@ impl Deliveries {
     ) -> Result<Staged, Error> {
         let new = effect_log::logged(effects, self.shared.backend.clock().unix_ms())?;
         let mut logs = self.shared.lock();
-        Ok(logs.outgoing.entry(actor.clone()).or_default().log.stage(new, buried, commit))
+        let outgoing = logs.outgoing.entry(actor.clone()).or_default();
+        outgoing.stages();
+        Ok(outgoing.log.stage(new, buried, commit))
     }
 
     /// The effects of an actor that were given up and are not among its dead letters yet.
@@ -215,16 +221,19 @@ impl Deliveries {
     /// Takes over the effects of a committed turn. Returns the lanes that begin with them.
     pub(super) fn committed(&self, actor: &ActorAddress, staged: Staged) -> Option<NewLanes> {
         let rest = self.shared.leave_now(actor, staged.new_effects());
-        let have_left = rest.len() < staged.new_effects().len();
-        let new = self.waiting(actor, &rest);
+        let left = staged.new_effects().len().saturating_sub(rest.len());
+        let new = self.waiting(actor, &rest, |_| Span::current());
         let has_buried = staged.buried() > 0;
         let mut logs = self.shared.lock();
-        let outgoing = logs.outgoing.entry(actor.clone()).or_default();
+        let Logs { outgoing, ended: listed, .. } = &mut *logs;
+        let outgoing = outgoing.entry(actor.clone()).or_default();
         outgoing.log.committed(staged);
-        if have_left {
+        outgoing.has_committed();
+        if left > 0 {
             outgoing.log.forget_sent();
         }
         let begun = self.send(actor, outgoing, new);
+        self.shared.note_ends(outgoing, listed, (actor, left));
         if has_buried {
             logs.note_burials(actor);
         }
@@ -239,12 +248,16 @@ impl Deliveries {
             && logs.outgoing.get(&claim.actor).is_some_and(|outgoing| outgoing.log.is_outdated())
     }
 
-    /// Counts effects that wait from now on.
-    fn waiting(&self, actor: &ActorAddress, effects: &[Arc<LoggedEffect>]) -> Vec<WaitingEffect> {
+    /// Counts effects that wait from now on. Their log lines have the span of `turn`.
+    fn waiting(
+        &self,
+        actor: &ActorAddress,
+        effects: &[Arc<LoggedEffect>],
+        mut turn: impl FnMut(&Effect) -> Span,
+    ) -> Vec<WaitingEffect> {
         if effects.is_empty() {
             return Vec::new();
         }
-        let turn = tracing::Span::current();
         let policy = self.shared.options.of_actor(actor);
         let clock = self.shared.backend.clock();
         let (now, monotonic) = (clock.unix_ms(), clock.monotonic());
@@ -253,7 +266,7 @@ impl Deliveries {
         let waiting = effects.iter().map(|logged| WaitingEffect {
             id: *logged.number.get_or_init(|| self.shared.outbox.add(actor, &logged.effect)),
             logged: logged.clone(),
-            turn: turn.clone(),
+            turn: turn(&logged.effect),
             failures: 0,
             earlier: 0,
             expires: policy.expires(logged.age(now), monotonic),
@@ -321,6 +334,20 @@ impl Deliveries {
             if pending == 0 || tokio::time::timeout_at(deadline, settled).await.is_err() {
                 return self.pending();
             }
+        }
+    }
+}
+
+/// The spans of the turns that requested an actor's effects, maybe on another host: not that of the turn which reads them.
+fn turns_of(actor: &ActorAddress) -> impl FnMut(&Effect) -> Span {
+    let mut last = None::<(String, Span)>;
+    move |effect| match &last {
+        Some((turn, span)) if *turn == effect.turn() => span.clone(),
+        _ => {
+            let (agent_type, turn) = (&actor.agent_type, effect.turn());
+            let span = tracing::info_span!("turn", %agent_type, actor_id = &*actor.id, turn);
+            last = Some((turn.to_owned(), span.clone()));
+            span
         }
     }
 }

@@ -78,10 +78,17 @@ impl Actors {
         self.services.effects.dead_letters.dropped()
     }
 
-    /// Tells the other hosts which actors have dead letters and late effects, if there are others. Runs until it is
-    /// dropped.
+    /// The number of actors of each agent type that have dead letters, on all hosts, as far as this one knows.
+    pub fn actors_with_dead_letters(&self) -> BTreeMap<Arc<str>, u64> {
+        self.services.effects.dead_letters.counts()
+    }
+
+    /// Tells the other hosts which actors have dead letters and late effects, if there are others, and counts those with
+    /// dead letters. Runs until it is dropped.
     pub async fn run_effect_index(&self) {
         let EffectServices { dead_letters, late, deliveries, .. } = &self.services.effects;
-        tokio::join!(dead_letters.run(), late.run(deliveries));
+        let agent_types = self.runtimes().keys().cloned().collect::<Vec<_>>();
+        let count = dead_letters.count(&agent_types, &*self.services.backend);
+        tokio::join!(dead_letters.run(), late.run(deliveries), count);
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! It is a transactional outbox. The effects of a turn are written in its own commit, in the actor's state, under keys
 //! that begin with `daca:effects`, which no guest can name. So they leave whatever dies: the actor's next activation, on
-//! any host, reads the log and sends the rest. An effect that has left is removed by the actor's next commit, or with
-//! its activation, not by a commit of its own. After a crash it may therefore leave twice, with the same identity.
+//! any host, reads the log and sends the rest. An effect that has left is removed by the actor's next commit. If none
+//! comes soon, the host commits the removal. After a crash an effect may therefore leave twice, with the
+//! same identity.
 //!
 //! Somebody must call an actor that has died with effects: a reminder of the host ([`mod@reminder`]), which is registered
 //! with the first effect of an activation, and unregistered when none is left.
@@ -31,7 +32,7 @@ pub(super) use self::dead_letters::{DEAD_LETTERS, DeadLetter, DeadLetters, Given
 use self::entry::{End, Entry};
 pub(super) use self::entry::{LoggedEffect, logged};
 pub(super) use self::reminder::{is_reminder, registration, reminder};
-use self::segment::{FoundSegment, SegmentChanges, WORTH_A_LOOK};
+use self::segment::{NewSegment, Rewriting, SegmentChanges, WORTH_A_LOOK};
 pub(super) use self::stored::StoredLog;
 use self::stored::{HEAD, Head, segment_key};
 
@@ -64,8 +65,8 @@ pub(super) struct EffectLog {
 pub(super) struct Staged {
     /// The effects of the turn.
     new: Vec<Arc<LoggedEffect>>,
-    /// The number of the segment that takes all effects of the head, with the new ones.
-    new_segment: Option<u64>,
+    /// The segments that take all effects of the head, with the new ones.
+    new_segments: Vec<NewSegment>,
     /// The segments that it writes, with the bytes of their effects.
     sizes: Vec<(u64, usize)>,
     /// The segments whose effects have all left. They go with their entries.
@@ -116,6 +117,11 @@ impl EffectLog {
         let waiting = in_segments.iter().filter(|entry| !entry.is_done());
         let used = waiting.filter_map(|entry| entry.segment).collect::<BTreeSet<_>>();
         used.len() < self.segments.len()
+    }
+
+    /// Returns `true` if effects in segments have ended since a commit last left nothing to do there.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.segments.is_empty() && self.ends.load(Ordering::Acquire) != self.seen
     }
 
     /// Where the entries of the head begin.
@@ -179,6 +185,23 @@ impl EffectLog {
         buried: &[DeadLetter],
         commit: &mut TurnCommit,
     ) -> Staged {
+        // A commit of the host has more room than one of a turn, and more time.
+        let rewriting = if new.is_empty() { Rewriting::OF_HOST } else { Rewriting::OF_TURN };
+        self.stage_with(new, buried, rewriting, commit)
+    }
+
+    /// Removes what has left, in a commit that is made for nothing else.
+    pub(super) fn stage_removal(&self, commit: &mut TurnCommit) -> Staged {
+        self.stage_with(Vec::new(), &[], Rewriting::OF_REMOVAL, commit)
+    }
+
+    fn stage_with(
+        &self,
+        new: Vec<Arc<LoggedEffect>>,
+        buried: &[DeadLetter],
+        rewriting: Rewriting,
+        commit: &mut TurnCommit,
+    ) -> Staged {
         let buried = buried.iter().map(|letter| letter.effect().id.clone()).collect::<HashSet<_>>();
         let (in_segments, head) = self.entries.split_at(self.head());
         let (mut in_head, mut removed) = (Vec::new(), HashSet::new());
@@ -190,21 +213,17 @@ impl EffectLog {
                 }
             }
         }
-        // A commit of the host has more room than one of a turn, and more time.
-        let is_of_host = new.is_empty();
-        let looked = is_of_host || !buried.is_empty() || self.is_worth_a_look(in_segments.len());
-        let most_rewritten = if is_of_host { MAX_HEAD } else { MAX_HEAD / 4 };
+        let looked = new.is_empty() || !buried.is_empty() || self.is_worth_a_look(in_segments.len());
         let changes = match looked {
-            true => self.look(in_segments, &buried, most_rewritten, commit, &mut removed),
+            true => self.look(in_segments, &buried, rewriting, commit, &mut removed),
             false => SegmentChanges { used: self.segments.keys().copied().collect(), ..Default::default() },
         };
         let SegmentChanges { used, removed: removed_segments, mut sizes, seen } = changes;
         in_head.extend(new.iter().map(|effect| &effect.text));
-        let bytes = in_head.iter().map(|text| text.bytes().len()).sum::<usize>();
-        let new_segment = (bytes > MAX_HEAD).then_some(self.last_segment + 1);
-        sizes.extend(new_segment.map(|number| (number, bytes)));
-        let has_head = self.write(commit, &used, &removed_segments, new_segment, &in_head);
-        Staged { new, new_segment, sizes, removed_segments, removed, buried, has_head, looked, seen }
+        let new_segments = segment::new_segments(&in_head, self.last_segment);
+        sizes.extend(new_segments.iter().map(|segment| (segment.number, segment.bytes)));
+        let has_head = self.write(commit, &used, &removed_segments, &new_segments, &in_head);
+        Staged { new, new_segments, sizes, removed_segments, removed, buried, has_head, looked, seen }
     }
 
     /// Returns `true` if a good part of this many effects in segments has ended since the last look.
@@ -213,78 +232,26 @@ impl EffectLog {
         ended > in_segments as u64 / WORTH_A_LOOK
     }
 
-    /// Looks at the effects in segments, and adds what is to be done to a commit. What the store does not have afterwards
-    /// is added to `removed`, unless its segment goes.
-    fn look(
-        &self,
-        in_segments: &[Entry],
-        buried: &HashSet<Arc<str>>,
-        most_rewritten: usize,
-        commit: &mut TurnCommit,
-        removed: &mut HashSet<Arc<str>>,
-    ) -> SegmentChanges {
-        // What ends from now on is for the next look.
-        let ends = self.ends.load(Ordering::Acquire);
-        let mut found = BTreeMap::<u64, FoundSegment<'_>>::new();
-        // Each is looked at once: it may leave in the meantime.
-        for entry in in_segments {
-            if let Some(number) = entry.segment {
-                found.entry(number).or_default().add(entry, entry.kept(buried), buried.contains(&entry.id));
-            }
-        }
-        found.retain(|_, segment| !segment.kept.is_empty());
-        let used = found.keys().copied().collect::<BTreeSet<_>>();
-        let unused = self.segments.keys().filter(|number| !used.contains(*number));
-        let unused = unused.copied().collect();
-        let (sizes, is_all) = self.rewrite(found, most_rewritten, commit, removed);
-        SegmentChanges { used, removed: unused, sizes, seen: is_all.then_some(ends) }
-    }
-
-    /// Writes segments again without what they need not have any more, and adds that to `removed`: those with new dead
-    /// letters, and of the others those of which little waits, up to so many bytes. Returns their sizes, and `true` if
-    /// there was room for all.
-    fn rewrite(
-        &self,
-        found: BTreeMap<u64, FoundSegment<'_>>,
-        most: usize,
-        commit: &mut TurnCommit,
-        removed: &mut HashSet<Arc<str>>,
-    ) -> (Vec<(u64, usize)>, bool) {
-        let (mut sizes, mut room, mut is_all) = (Vec::new(), most, true);
-        for (number, segment) in found {
-            let size = self.segments.get(&number).copied().unwrap_or_default();
-            if !segment.is_to_be_rewritten(size, room) {
-                is_all &= !segment.waits_for_room(size, most);
-                continue;
-            }
-            let FoundSegment { kept, kept_bytes, gone, .. } = segment;
-            room = room.saturating_sub(kept_bytes);
-            removed.extend(gone.into_iter().cloned());
-            let value = stored::text(&[], &kept);
-            commit.writes.insert(segment_key(number), StateWrite::Set { value, ttl: None });
-            sizes.push((number, kept_bytes));
-        }
-        (sizes, is_all)
-    }
-
     /// Adds the log as it is to be to a commit. Returns `true` if the store has a head then.
     fn write(
         &self,
         commit: &mut TurnCommit,
         used: &BTreeSet<u64>,
         removed_segments: &[u64],
-        new_segment: Option<u64>,
+        new_segments: &[NewSegment],
         in_head: &[&Document],
     ) -> bool {
         for number in removed_segments {
             commit.writes.insert(segment_key(*number), StateWrite::Delete);
         }
-        let segments = used.iter().copied().chain(new_segment).collect::<Vec<_>>();
+        let new_numbers = new_segments.iter().map(|segment| segment.number);
+        let segments = used.iter().copied().chain(new_numbers).collect::<Vec<_>>();
         let mut in_head = in_head;
-        if let Some(number) = new_segment {
-            let value = stored::text(&[], in_head);
-            commit.writes.insert(segment_key(number), StateWrite::Set { value, ttl: None });
-            in_head = &[];
+        for NewSegment { number, effects, .. } in new_segments {
+            let (of_segment, behind) = in_head.split_at(*effects);
+            let value = stored::text(&[], of_segment);
+            commit.writes.insert(segment_key(*number), StateWrite::Set { value, ttl: None });
+            in_head = behind;
         }
         let has_head = !segments.is_empty() || !in_head.is_empty();
         if has_head {
@@ -298,7 +265,7 @@ impl EffectLog {
 
     /// The commit has succeeded.
     pub(super) fn committed(&mut self, staged: Staged) {
-        let Staged { new, new_segment, sizes, removed_segments, removed, buried, has_head, looked, seen } =
+        let Staged { new, new_segments, sizes, removed_segments, removed, buried, has_head, looked, seen } =
             staged;
         if !buried.is_empty() {
             self.entries.retain(|entry| !buried.contains(&entry.id));
@@ -317,12 +284,13 @@ impl EffectLog {
             self.segments.remove(&number);
         }
         self.segments.extend(sizes);
-        if let Some(number) = new_segment {
+        let mut from = self.head();
+        for NewSegment { number, effects, .. } in new_segments {
             self.last_segment = number;
-            let head = self.head();
-            for entry in &mut self.entries[head..] {
+            for entry in self.entries.iter_mut().skip(from).take(effects) {
                 entry.enter_segment(number, &self.ends);
             }
+            from += effects;
         }
         self.has_head = has_head;
         if !has_head {

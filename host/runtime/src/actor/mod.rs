@@ -3,10 +3,10 @@
 //! A call passes through this module in a straight line: [`Actors`] finds or creates the [`record`] of the activation
 //! ([`table`], [`active_actors`]), the call waits in its queue ([`activation`]), the turn runs in an instance and
 //! commits ([`turn`]) while the [`lease`] of the actor is held, and its effects leave in order ([`delivery`]).
-//! [`effect_log`] keeps them until then, whatever dies, [`burials`] make dead letters of what was given up, and
-//! [`tellings`] tell agents of effects that failed, one actor of a [`work_queue`] after the other. [`effect_admin`] is
-//! the operators' door to effects, [`dead_letter_index`] says which actors have dead letters, and [`late_effects`]
-//! whose effects wait. [`in_doubt`] resolves commits in doubt, whose answer was lost. [`schema`] records the schema of
+//! [`effect_log`] keeps them until then, whatever dies. In [`effect_turns`] of the host, one actor of a [`work_queue`]
+//! after the other, [`burials`] make dead letters of what was given up, [`tellings`] tell agents of effects that failed,
+//! and [`removals`] remove from the store what has left. [`effect_admin`] is the operators' door to effects,
+//! [`dead_letter_index`] says which actors have dead letters, and [`late_effects`] whose effects wait. [`in_doubt`] resolves commits in doubt, whose answer was lost. [`schema`] records the schema of
 //! the stored state. [`dedup_log`] is the dedup log, [`stored_format`] has what is common to all of these values
 //! between releases, and [`recent_calls`] has the calls of the last seconds. [`smoke_test`] smoke-tests a version
 //! before it serves. [`live`] keeps the number of live instances within the machine's limits, and [`memory`] the host
@@ -25,6 +25,7 @@ mod delivery;
 mod durations;
 mod effect_admin;
 mod effect_log;
+mod effect_turns;
 mod idle_entries;
 mod idle_list;
 mod idle_memory;
@@ -41,6 +42,7 @@ mod processors;
 mod recent_calls;
 mod reclaim_list;
 mod record;
+mod removals;
 mod replies;
 mod request_hash;
 mod schema;

@@ -113,7 +113,7 @@ impl Inner {
         let reentrancy_id = job.context.reentrancy_id.clone();
         let is_of_host = job.work.is_of_host();
         self.phase = Phase::Running(Running { reentrancy_id, is_of_host, loaded: None });
-        self.turns += 1;
+        self.turns += u64::from(job.work.is_counted());
     }
 }
 

@@ -1,4 +1,4 @@
-//! The work of an activation: a call, a wake-up, what operators ask of its effects, or its end.
+//! The work of an activation: a call, a wake-up, what operators ask of its effects, work of the host on them, or its end.
 
 use daca_base::memory::Reservation;
 use daca_base::shares::SharePermit;
@@ -45,6 +45,8 @@ pub(super) enum Work {
     Tell,
     /// A look at the actor's effects, or a change of its dead letters. The guest has no part in it.
     Effects(EffectsRequest),
+    /// Removes from the store the effects that have left. The guest has no part in it.
+    RemoveSent,
     /// The end of the activation.
     Deactivate(End),
 }
@@ -80,6 +82,7 @@ impl Work {
             }
             Work::Tell => "on-effect-failed".to_owned(),
             Work::Effects(_) => "effects".to_owned(),
+            Work::RemoveSent => "removal of effects".to_owned(),
             Work::Call(_) | Work::Deactivate(_) => "deactivate".to_owned(),
         }
     }
@@ -91,11 +94,17 @@ impl Work {
         matches!(self, Work::Deactivate(_))
     }
 
-    /// Returns `true` for the host's own reminder of effects, and for what operators ask: they are no use of the actor.
+    /// Returns `true` if it counts among the actor's turns, and for the waits of their callers. Nobody has called for the
+    /// removal of effects that have left.
+    pub(super) fn is_counted(&self) -> bool {
+        !matches!(self, Work::RemoveSent)
+    }
+
+    /// Returns `true` for the host's own work on effects, and for what operators ask: they are no use of the actor.
     pub(super) fn is_of_host(&self) -> bool {
         match self {
             Work::Wake(_, fired) => effect_log::is_reminder(fired),
-            Work::Effects(_) => true,
+            Work::Effects(_) | Work::RemoveSent => true,
             Work::Call(_) | Work::Tell | Work::Deactivate(_) => false,
         }
     }

@@ -59,6 +59,8 @@ struct Observed {
     keys: Mutex<Vec<Vec<String>>>,
     /// Registrations of reminders and timers.
     registrations: AtomicU64,
+    /// The number of commits.
+    commits: AtomicU64,
 }
 
 /// What a test can stop for a while.
@@ -198,6 +200,11 @@ impl FakeBackend {
         self.observed.registrations.load(Ordering::Relaxed)
     }
 
+    /// The number of commits, whatever became of them.
+    pub(crate) fn commits(&self) -> u64 {
+        self.observed.commits.load(Ordering::Relaxed)
+    }
+
     /// From now on a commit may have so many bytes.
     pub(crate) fn limit_commits(&self, bytes: u64) {
         self.behaviour.max_commit_bytes.store(bytes, Ordering::Relaxed);
@@ -266,6 +273,7 @@ impl StateStore for FakeBackend {
     }
 
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
+        self.observed.commits.fetch_add(1, Ordering::Relaxed);
         if !self.is_unchanged(actor, commit) {
             return Err(Error::NotApplied("a value has changed".into()));
         }

@@ -22,13 +22,13 @@ use crate::component::{
 use crate::scheduler::GuestScheduler;
 
 /// The time after which an idle actor is deactivated.
-pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The agent type. Two calls wait for an actor at most, and a reply has at most 16 bytes.
 const MANIFEST: &str = r#"
 [agents.A]
 component = "agent.wat"
-idle-timeout = "10s"
+idle-timeout = "60s"
 reentrancy = {}
 
 [agents.A.permissions]
@@ -88,7 +88,7 @@ impl FakeHost {
             policies: HashMap::new(),
             policy,
             weights: Weights::default(),
-            max_pending: 100,
+            max_pending: 1_000,
             max_pending_bytes: 1_000_000,
         };
         let deliveries = Deliveries::new(backend.clone(), Arc::default(), options);

@@ -226,6 +226,7 @@ fn top(measured: Option<u64>) -> Top {
 fn effects(whole: bool) -> Effects {
     let entry = |kind: EffectKind, status: EffectStatus| OutboxEntry {
         id: 1,
+        identity: if whole { "ab-1-0".into() } else { String::new() },
         actor: "ChatAgent/user1".into(),
         turn: "ab-1".into(),
         kind,

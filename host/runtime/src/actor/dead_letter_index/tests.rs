@@ -2,7 +2,7 @@ use daca_fakes::FakeStore;
 use daca_model::backend::Error;
 
 use super::*;
-use crate::fake::actor;
+use crate::fake::{FakeBackend, actor};
 
 fn index(store: &Arc<FakeStore>) -> DeadLetterIndex {
     DeadLetterIndex::new(Some(store.clone()))
@@ -95,4 +95,22 @@ fn what_no_host_wrote_is_an_empty_index_and_what_a_newer_one_wrote_is_left_alone
     }
     let newer = Record::read("k", br#"{"format":2,"actors":[]}"#).expect_err("a newer form");
     assert!(newer.to_string().contains("newer"), "{newer}");
+}
+
+/// A host that starts has made no dead letter, and they are there.
+#[tokio::test(start_paused = true)]
+async fn the_actors_with_dead_letters_are_counted_with_and_without_a_shared_store() {
+    let alone = DeadLetterIndex::new(None);
+    for (id, has_letters) in [("a", true), ("a", true), ("b", true), ("b", false)] {
+        assert!(alone.note(&actor(id), has_letters));
+    }
+    assert_eq!(alone.counts(), BTreeMap::from([("A".into(), 1)]));
+
+    let store = Arc::new(FakeStore::default());
+    index(&store).announce(&actor("a"), true).await;
+    let (next, backend) = (index(&store), FakeBackend::sound());
+    let agent_types = [Arc::<str>::from("A")];
+    let counting = next.count(&agent_types, &*backend);
+    assert!(tokio::time::timeout(Duration::from_secs(1), counting).await.is_err(), "it goes on");
+    assert_eq!(next.counts(), BTreeMap::from([("A".into(), 1)]));
 }

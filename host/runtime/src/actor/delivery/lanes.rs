@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tracing::Instrument as _;
 
 use super::lane::WaitingEffect;
-use super::logs::Outgoing;
+use super::logs::{Logs, Outgoing};
 use super::policy::LaneKey;
 use super::shared::Shared;
 use crate::actor::effect_log::{GivenUp, LoggedEffect};
@@ -61,8 +61,11 @@ impl Shared {
 
     /// Delivers the effects of a lane until none waits.
     pub(super) async fn run_lane(self: Arc<Self>, actor: ActorAddress, key: LaneKey) {
-        while let Some(batch) = self.next(&actor, &key) {
+        let mut ended = 0;
+        while let Some(batch) = self.next(&actor, &key, ended) {
+            let tried = batch.len();
             let rest = self.attempt(&actor, batch).await;
+            ended = tried.saturating_sub(rest.len());
             // Before the lane is held up: a drain that begins in between must end the wait.
             let hurry = self.drain.hurry.notified();
             let wait = self.put_back(&actor, &key, rest);
@@ -70,6 +73,7 @@ impl Shared {
                 self.backlogs.of(&actor.agent_type).has_room.notify_one();
             }
             if let Some((wait, wake)) = wait {
+                self.note_ends_of(&actor, std::mem::take(&mut ended));
                 // By the backend's clock: a test moves it. Either way the lane goes on.
                 tokio::select! {
                     () = self.backend.clock().sleep(wait) => {}
@@ -113,11 +117,13 @@ impl Shared {
         rest
     }
 
-    /// The next effect of a lane, with those behind it that the backend accepts in the same request. An empty lane
-    /// ends.
-    fn next(&self, actor: &ActorAddress, key: &LaneKey) -> Option<Vec<WaitingEffect>> {
+    /// The next effect of a lane, with those behind it that the backend accepts in the same request, after so many others
+    /// have ended. An empty lane ends.
+    fn next(&self, actor: &ActorAddress, key: &LaneKey, ended: usize) -> Option<Vec<WaitingEffect>> {
         let mut logs = self.lock();
-        let outgoing = logs.outgoing.get_mut(actor)?;
+        let Logs { outgoing, ended: listed, .. } = &mut *logs;
+        let outgoing = outgoing.get_mut(actor)?;
+        self.note_ends(outgoing, listed, (actor, ended));
         let lane = outgoing.lanes.get_mut(key)?;
         let Some(first) = self.pop(&mut lane.effects) else {
             outgoing.lanes.remove(key);
@@ -212,7 +218,10 @@ impl Shared {
             // There is a result for each effect. An effect without one would be lost, and count as waiting forever.
             let tried = results.next().unwrap_or_else(|| Tried::from(Err(no_result())));
             let holds_up = tried.result.as_ref().is_err_and(Error::is_retryable);
-            rest.extend(self.settle(waiting, tried, (!is_held_up).then_some(min_attempts)));
+            // Of its own turn: the first of the batch may be of another one.
+            let turn = waiting.turn.clone();
+            let counted = (!is_held_up).then_some(min_attempts);
+            rest.extend(turn.in_scope(|| self.settle(waiting, tried, counted)));
             is_held_up |= holds_up;
         }
         rest
@@ -237,7 +246,8 @@ impl Shared {
         if error.is_retryable()
             && !min_attempts.is_some_and(|min| waiting.has_failed(min, self.backend.clock()))
         {
-            tracing::debug!("effect {id} will be retried: {error}");
+            let effect_id = &*waiting.effect().id;
+            tracing::debug!(effect_id, "an effect will be retried: {error}");
             return Some(waiting);
         }
         self.give_up(id, waiting.effect(), &error);
@@ -249,12 +259,15 @@ impl Shared {
         self.outbox.settle(id, EffectStatus::Failed);
         let error = error.to_string();
         let error = printable(&error);
+        let (effect_id, target) = (&*effect.id, effect.request.shown_target());
         if let Some(line) = &effect.undeliverable_line {
-            tracing::error!(target: "agent", "{}: {error}", printable(line));
+            tracing::error!(target: "agent", effect_id, "{}: {error}", printable(line));
         }
         tracing::error!(
             code = ErrorCode::EffectGivenUp.as_str(),
-            "effect {id} was given up, and becomes a dead letter: {error}"
+            effect_id,
+            "the effect {effect_id} for {} was given up, and becomes a dead letter: {error}",
+            printable(&target)
         );
     }
 }
@@ -263,7 +276,7 @@ impl Shared {
 fn has_left(logged: &LoggedEffect) {
     logged.left();
     if let Some(line) = &logged.effect.delivered_line {
-        tracing::info!(target: "agent", "{}", printable(line));
+        tracing::info!(target: "agent", effect_id = &*logged.effect.id, "{}", printable(line));
     }
 }
 

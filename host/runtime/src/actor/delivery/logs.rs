@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::lane::{Lane, WaitingEffect};
 use super::policy::LaneKey;
+use super::removals::Ends;
 use crate::actor::ActorAddress;
 use crate::actor::effect_log::EffectLog;
 
@@ -24,6 +25,8 @@ pub(super) struct Logs {
     pub(super) unburied: BTreeSet<ActorAddress>,
     /// Actors that have left, each once, and when they are looked at: their entries are removed after [`REMEMBERED`].
     pub(super) left: VecDeque<(Instant, ActorAddress)>,
+    /// Active actors with effects that have ended, each once, and since when: they are looked at after a while.
+    pub(super) ended: VecDeque<(Instant, ActorAddress)>,
 }
 
 /// The effects of one actor.
@@ -40,6 +43,7 @@ pub(super) struct Outgoing {
     /// The failed attempts at effects that were let go, by their identities, until the log is read again. An actor that
     /// is only active for some seconds after each firing of the reminder would otherwise be tried for ever.
     pub(super) failures: HashMap<Arc<str>, u32>,
+    pub(super) ends: Ends,
 }
 
 impl Outgoing {

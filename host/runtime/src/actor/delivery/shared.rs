@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::lane::Lane;
 use super::logs::{Logs, Outgoing};
 use super::policy::DeliveryOptions;
+use super::removals::Removals;
 use crate::actor::work_queue::WorkQueue;
 
 /// The fraction of the permitted waiting effects beyond which callers are slowed down.
@@ -36,6 +37,7 @@ pub(super) struct Shared {
     pub(super) drain: Drain,
     /// The actors with effects that were given up since anybody looked.
     pub(super) burials: WorkQueue,
+    pub(super) removals: Removals,
     pub(super) host: HostParts,
 }
 

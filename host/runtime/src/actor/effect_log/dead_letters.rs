@@ -18,9 +18,9 @@ use crate::actor::stored_format::{too_new, unreadable};
 pub(in crate::actor) const DEAD_LETTERS: &str = "daca:effects:dead";
 /// The form that this host writes, and the latest that it reads.
 const FORMAT: u32 = 1;
-/// The dead letters of one actor; older ones are dropped.
+/// The dead letters of one actor; beyond it, some are dropped ([`DeadLetters::drop_one`]).
 const MAX_LETTERS: usize = 100;
-/// The bytes of their effects; older ones are dropped, but never the latest.
+/// The bytes of their effects; beyond it, some are dropped, but never the latest.
 const MAX_BYTES: usize = 1024 * 1024;
 /// The turns of `on-effect-failed` that may fail for one dead letter. Then the agent is no longer told.
 pub(in crate::actor) const MAX_TELLINGS: u32 = 5;
@@ -90,6 +90,11 @@ impl DeadLetter {
             reason: backend::Error::of_case(code, reason.clone()),
             is_told: self.telling.told == Some(true),
         }
+    }
+
+    /// The agent is to be told of it.
+    pub(in crate::actor) fn is_untold(&self) -> bool {
+        self.telling.is_due()
     }
 
     pub(in crate::actor) fn effect(&self) -> &Effect {
@@ -175,19 +180,27 @@ impl DeadLetters {
         self.0.push_back(letter);
         let mut dropped = Vec::new();
         while self.0.len() > MAX_LETTERS {
-            dropped.extend(self.0.pop_front());
+            dropped.extend(self.drop_one());
         }
         dropped.extend(self.trim(MAX_BYTES));
         dropped
     }
 
-    /// Drops the oldest ones until their effects have at most so many bytes, but never the latest. Returns them.
+    /// Drops some until their effects have at most so many bytes, but never the latest. Returns them.
     pub(in crate::actor) fn trim(&mut self, most: usize) -> Vec<DeadLetter> {
         let mut dropped = Vec::new();
         while self.0.len() > 1 && self.bytes() > most {
-            dropped.extend(self.0.pop_front());
+            dropped.extend(self.drop_one());
         }
         dropped
+    }
+
+    /// Drops the oldest one of which the agent need not be told any more; if it is still to be told of all, the oldest one.
+    /// Never the latest: the agent has not been told of that one.
+    fn drop_one(&mut self) -> Option<DeadLetter> {
+        let older = self.0.len().saturating_sub(1);
+        let known = self.0.iter().take(older).position(|letter| !letter.telling.is_due());
+        self.0.remove(known.unwrap_or_default())
     }
 
     /// The next one of which the agent is to be told: the oldest of those for which its handler has failed least often.
@@ -354,5 +367,20 @@ mod tests {
         letters.add(letter("2"));
         assert_eq!((letters.trim(MAX_BYTES).len(), letters.trim(1).len()), (0, 1));
         assert_eq!(ids(&letters), ["2-0"]);
+    }
+
+    #[test]
+    fn those_of_which_the_agent_is_to_be_told_are_dropped_last() {
+        let mut letters = DeadLetters::default();
+        for number in 0..MAX_LETTERS {
+            letters.add(letter(&number.to_string()).untold());
+        }
+        letters.told("7-0");
+        let mut add = |name: &str| {
+            let dropped = letters.add(letter(name).untold()).into_iter();
+            dropped.map(|letter| (letter.effect().id.to_string(), letter.is_untold())).collect::<Vec<_>>()
+        };
+        assert_eq!(add("next"), [("7-0".to_owned(), false)]);
+        assert_eq!(add("last"), [("0-0".to_owned(), true)], "it is to be told of all");
     }
 }

@@ -1,18 +1,76 @@
-//! Which segments a commit writes again. If a segment were written once, it would keep all of its effects until the last
-//! one has left: one effect that waits for a day would keep, for that day, whatever was committed with it.
+//! Which segments a commit writes, and which of them again. If a segment were written once, it would keep all of its
+//! effects until the last one has left: one effect that waits for a day would keep, for that day, whatever was committed
+//! with it.
 //!
 //! A backlog may be long, so a turn does not look at the effects of segments unless a good part of them has ended since
-//! the last look: [`EffectLog`](super::EffectLog) counts the ends.
+//! the last look: [`EffectLog`] counts the ends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use daca_base::json::Document;
+use daca_model::backend::{StateWrite, TurnCommit};
 
 use super::entry::{Entry, LoggedEffect};
+use super::stored::{self, segment_key};
+use super::{EffectLog, MAX_HEAD};
 
 /// A turn looks at the segments if more than one part of so many of their effects has ended.
 pub(super) const WORTH_A_LOOK: u64 = 8;
+/// The bytes of the effects of a segment, unless it has one alone. What has left of a longer one would lie in the store
+/// for long: it could not be written again.
+const MAX_SEGMENT: usize = 2 * MAX_HEAD;
+
+/// A segment that takes effects of the head.
+#[derive(Debug)]
+pub(super) struct NewSegment {
+    pub(super) number: u64,
+    /// The number of its effects.
+    pub(super) effects: usize,
+    /// The bytes of its effects.
+    pub(super) bytes: usize,
+}
+
+/// The segments that take all effects of a head which is too long. None if it is not.
+pub(super) fn new_segments(in_head: &[&Document], last: u64) -> Vec<NewSegment> {
+    let sizes = || in_head.iter().map(|text| text.bytes().len());
+    let mut segments = Vec::<NewSegment>::new();
+    if sizes().sum::<usize>() <= MAX_HEAD {
+        return segments;
+    }
+    for bytes in sizes() {
+        match segments.last_mut() {
+            Some(segment) if segment.bytes + bytes <= MAX_SEGMENT => {
+                segment.effects += 1;
+                segment.bytes += bytes;
+            }
+            _ => {
+                let number = last + 1 + segments.len() as u64;
+                segments.push(NewSegment { number, effects: 1, bytes });
+            }
+        }
+    }
+    segments
+}
+
+/// Which segments a commit writes again, of those with effects that the store need not have any more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rewriting {
+    /// The bytes of effects that it writes for that.
+    most: usize,
+    /// Also those of which most waits.
+    is_whole: bool,
+}
+
+impl Rewriting {
+    /// By a turn with effects.
+    pub(super) const OF_TURN: Rewriting = Rewriting { most: MAX_HEAD / 4, is_whole: false };
+    /// By the host, or by a turn without effects.
+    pub(super) const OF_HOST: Rewriting = Rewriting { most: MAX_HEAD, is_whole: false };
+    /// By a commit for many effects that have left, or for the last ones: nothing of them stays in the store.
+    pub(super) const OF_REMOVAL: Rewriting = Rewriting { most: MAX_SEGMENT, is_whole: true };
+}
 
 /// What a commit does to the segments.
 #[derive(Default)]
@@ -29,17 +87,17 @@ pub(super) struct SegmentChanges {
 
 /// What a commit finds in a segment.
 #[derive(Default)]
-pub(super) struct FoundSegment<'a> {
+struct FoundSegment<'a> {
     /// The effects that the store must keep.
-    pub(super) kept: Vec<&'a Document>,
-    pub(super) kept_bytes: usize,
+    kept: Vec<&'a Document>,
+    kept_bytes: usize,
     /// The identities of the others.
-    pub(super) gone: Vec<&'a Arc<str>>,
+    gone: Vec<&'a Arc<str>>,
     has_buried: bool,
 }
 
 impl<'a> FoundSegment<'a> {
-    pub(super) fn add(&mut self, entry: &'a Entry, kept: Option<&'a LoggedEffect>, is_buried: bool) {
+    fn add(&mut self, entry: &'a Entry, kept: Option<&'a LoggedEffect>, is_buried: bool) {
         match kept {
             Some(effect) => {
                 self.kept.push(&effect.text);
@@ -50,16 +108,80 @@ impl<'a> FoundSegment<'a> {
         self.has_buried |= is_buried;
     }
 
-    /// Returns `true` if the segment is to be written again once there is room for it.
-    pub(super) fn waits_for_room(&self, size: usize, most: usize) -> bool {
-        self.kept_bytes <= size / 2 && self.kept_bytes <= most
+    /// Returns `true` if the segment, which has effects of this size in the store, is to be written again once there is
+    /// room for it.
+    fn waits_for_room(&self, size: usize, rewriting: Rewriting) -> bool {
+        self.is_worth_it(size, rewriting) && self.kept_bytes <= rewriting.most
     }
 
-    /// Returns `true` if the segment, which has effects of this size in the store, is to be written again. What becomes a
-    /// dead letter must not stay in it: after a crash it would be sent from there, even if somebody has discarded it by
-    /// then. Otherwise it must have become half as long, so that the writes are in proportion to what was stored, and fit
-    /// into the room that is left.
-    pub(super) fn is_to_be_rewritten(&self, size: usize, room: usize) -> bool {
-        self.has_buried || (self.kept_bytes <= size / 2 && self.kept_bytes <= room)
+    /// Returns `true` if the segment is to be written again, with so much room. What becomes a dead letter must not stay
+    /// in it: after a crash it would be sent from there, even if somebody has discarded it by then.
+    fn is_to_be_rewritten(&self, size: usize, room: usize, rewriting: Rewriting) -> bool {
+        self.has_buried || (self.is_worth_it(size, rewriting) && self.kept_bytes <= room)
+    }
+
+    /// It must have become half as long, so that the writes are in proportion to what was stored. A removal is in
+    /// proportion to what has left.
+    fn is_worth_it(&self, size: usize, rewriting: Rewriting) -> bool {
+        match rewriting.is_whole {
+            true => !self.gone.is_empty(),
+            false => self.kept_bytes <= size / 2,
+        }
+    }
+}
+
+impl EffectLog {
+    /// Looks at the effects in segments, and adds what is to be done to a commit. What the store does not have afterwards
+    /// is added to `removed`, unless its segment goes.
+    pub(super) fn look(
+        &self,
+        in_segments: &[Entry],
+        buried: &HashSet<Arc<str>>,
+        rewriting: Rewriting,
+        commit: &mut TurnCommit,
+        removed: &mut HashSet<Arc<str>>,
+    ) -> SegmentChanges {
+        // What ends from now on is for the next look.
+        let ends = self.ends.load(Ordering::Acquire);
+        let mut found = BTreeMap::<u64, FoundSegment<'_>>::new();
+        // Each is looked at once: it may leave in the meantime.
+        for entry in in_segments {
+            if let Some(number) = entry.segment {
+                found.entry(number).or_default().add(entry, entry.kept(buried), buried.contains(&entry.id));
+            }
+        }
+        found.retain(|_, segment| !segment.kept.is_empty());
+        let used = found.keys().copied().collect::<BTreeSet<_>>();
+        let unused = self.segments.keys().filter(|number| !used.contains(*number));
+        let unused = unused.copied().collect();
+        let (sizes, is_all) = self.rewrite(found, rewriting, commit, removed);
+        SegmentChanges { used, removed: unused, sizes, seen: is_all.then_some(ends) }
+    }
+
+    /// Writes segments again without what they need not have any more, and adds that to `removed`: those with new dead
+    /// letters, and of the others those that are worth it, as far as there is room. Returns their sizes, and `true` if
+    /// there was room for all.
+    fn rewrite(
+        &self,
+        found: BTreeMap<u64, FoundSegment<'_>>,
+        rewriting: Rewriting,
+        commit: &mut TurnCommit,
+        removed: &mut HashSet<Arc<str>>,
+    ) -> (Vec<(u64, usize)>, bool) {
+        let (mut sizes, mut room, mut is_all) = (Vec::new(), rewriting.most, true);
+        for (number, segment) in found {
+            let size = self.segments.get(&number).copied().unwrap_or_default();
+            if !segment.is_to_be_rewritten(size, room, rewriting) {
+                is_all &= !segment.waits_for_room(size, rewriting);
+                continue;
+            }
+            let FoundSegment { kept, kept_bytes, gone, .. } = segment;
+            room = room.saturating_sub(kept_bytes);
+            removed.extend(gone.into_iter().cloned());
+            let value = stored::text(&[], &kept);
+            commit.writes.insert(segment_key(number), StateWrite::Set { value, ttl: None });
+            sizes.push((number, kept_bytes));
+        }
+        (sizes, is_all)
     }
 }

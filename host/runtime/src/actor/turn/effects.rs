@@ -21,9 +21,14 @@ impl Turn<'_> {
         let effects = std::mem::take(&mut commit.effects);
         let has_effects = !effects.is_empty();
         let is_reminded = commit.handled.as_ref().is_some_and(effect_log::is_reminder);
-        // Effects that have left cost no commit of their own.
-        let may_clean = is_reminded || self.ends || !commit.writes.is_empty();
-        let is_outdated = || warm.effects.as_ref().is_some_and(|claim| deliveries.is_outdated(claim));
+        // Effects that have left cost no commit of their own, unless it is made for them.
+        let may_clean = self.removes || is_reminded || self.ends || !commit.writes.is_empty();
+        let is_outdated = || {
+            warm.effects.as_ref().is_some_and(|claim| match self.removes {
+                true => deliveries.has_leftovers(claim),
+                false => deliveries.is_outdated(claim),
+            })
+        };
         if !(has_effects || is_reminded || (may_clean && is_outdated())) {
             return Ok(None);
         }
@@ -33,6 +38,7 @@ impl Turn<'_> {
         let looks = is_reminded || self.ends;
         let staged = match looks {
             true => self.stage_and_bury(claim, effects, commit).await?,
+            false if self.removes => deliveries.stage_removal(actor, commit),
             false => deliveries.stage(actor, effects, &[], commit)?,
         };
         claim.has_reminder |= is_reminded;
@@ -145,9 +151,11 @@ impl Turn<'_> {
         for letter in dropped {
             let Effect { id, request, .. } = letter.effect();
             let (target, bytes) = (request.shown_target(), request.bytes());
+            let told = if letter.is_untold() { "; its agent has not been told of it" } else { "" };
             tracing::error!(
                 code = ErrorCode::DeadLetterDropped.as_str(),
-                "the dead letter {id} for {}, with {bytes} bytes, was dropped: the actor has too many",
+                effect_id = &**id,
+                "the dead letter {id} for {}, with {bytes} bytes, was dropped: the actor has too many{told}",
                 printable(&target)
             );
         }

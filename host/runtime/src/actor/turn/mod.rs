@@ -1,16 +1,17 @@
 //! One turn: an instance is taken or created, the guest runs, and its result commits as a whole or not at all.
 //!
 //! [`run`] takes a turn from its beginning to its end. [`guest`] runs the guest, only [`commit`] makes a turn durable,
-//! for every backend, [`dead_letters`] does what operators ask of an actor's effects, [`repeated`] recognises calls that
-//! were handled before, [`tell`] tells the agent of effects that failed, and [`outcome`] interprets the end of a
-//! turn for its caller and its version. Effects leave after the commit, so no event ever announces state that was not
-//! saved.
+//! for every backend, [`dead_letters`] does what operators ask of an actor's effects, [`removal`] removes those that have
+//! left, [`repeated`] recognises calls that were handled before, [`tell`] tells the agent of effects that failed, and
+//! [`outcome`] interprets the end of a turn for its caller and its version. Effects leave after the commit, so no event
+//! ever announces state that was not saved.
 
 mod commit;
 mod dead_letters;
 mod effects;
 mod guest;
 mod outcome;
+mod removal;
 mod repeated;
 mod tell;
 
@@ -63,7 +64,9 @@ pub(super) async fn run(
     };
     let generation = activation.lease.generation();
     let ends = matches!(work, Work::Deactivate(End { commits: true, .. }));
-    let turn = Turn { services, activation, split, loaded, context, turn_id, revoked, generation, ends };
+    let removes = matches!(work, Work::RemoveSent);
+    let turn =
+        Turn { services, activation, split, loaded, context, turn_id, revoked, generation, ends, removes };
     // Pinned here, because a wrapper would move the future.
     let running = pin!(async {
         let started = Instant::now();
@@ -121,6 +124,8 @@ struct Turn<'a> {
     generation: u64,
     /// It ends the activation, and what it writes is kept.
     ends: bool,
+    /// It only removes effects that have left.
+    removes: bool,
 }
 
 impl Turn<'_> {
@@ -130,6 +135,7 @@ impl Turn<'_> {
             Work::Wake(kind, fired) => (kind, Some(fired.clone()), None),
             Work::Tell => return self.tell(warm).await,
             Work::Effects(request) => return self.see_to_effects(warm, request.clone()).await,
+            Work::RemoveSent => return self.remove_sent(warm).await,
             Work::Deactivate(end) => (&TurnKind::Deactivate, None, Some(*end)),
         };
         let ends_timers = end.is_some_and(|end| end.ends_timers);

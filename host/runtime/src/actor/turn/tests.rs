@@ -13,6 +13,7 @@ use crate::actor::effect_log::{self, DEAD_LETTERS};
 use crate::fake::{FakeBackend, FakeHost, OVERLAP, actor, code, ok};
 
 mod firing;
+mod removal;
 mod waiting;
 
 type Answer = Result<(), Error>;
@@ -360,7 +361,7 @@ async fn what_cannot_be_delivered_becomes_a_dead_letter_of_its_actor() {
     }));
     let host = host.await;
     let actors = host.actors.clone();
-    let burials = tokio::spawn(async move { actors.run_burials().await });
+    let burials = tokio::spawn(async move { actors.run_effect_turns().await });
     assert_eq!(host.call("a", "add", "1").await, ok("1"));
     assert_eq!(host.delivered().await, ["1"]);
     let letters = || host.backend.value(&actor("a"), DEAD_LETTERS).unwrap_or_default();

@@ -42,11 +42,41 @@ async fn a_segment_of_which_little_waits_is_written_again() {
 
     // A turn has no room for what waits.
     let mut host = Stored::new();
-    host.turn(vec![sized("1", 2 * MAX_HEAD), sized("2", MAX_HEAD)]).await;
+    host.turn(vec![sized("1", MAX_HEAD), sized("2", MAX_HEAD / 2)]).await;
     host.leave(1);
     let before = host.value(&segment_key(1));
     host.turn(vec![event("3")]).await;
     assert_eq!(host.value(&segment_key(1)), before);
+}
+
+/// Nobody could write a long one again, and after a crash all of it would leave again.
+#[tokio::test]
+async fn a_turn_with_many_effects_has_several_segments_and_a_removal_leaves_nothing_that_has_left() {
+    let mut host = Stored::new();
+    let all = (0..300).map(|number| sized(&number.to_string(), MAX_HEAD / 64)).collect::<Vec<_>>();
+    let names = all.iter().map(|effect| effect.id.clone()).collect::<Vec<_>>();
+    host.turn(all).await;
+    assert_eq!(host.next().await.1, names);
+    for left in [1, 100, 250, 299] {
+        host.leave(left - (300 - host.waiting().len()));
+        host.log.forget_sent();
+        assert!(host.log.is_behind());
+        let mut commit = TurnCommit::default();
+        let staged = host.log.stage_removal(&mut commit);
+        let written = commit.writes.values().map(|write| match write {
+            StateWrite::Set { value, .. } => value.len(),
+            StateWrite::Delete => 0,
+        });
+        assert!(written.sum::<usize>() < 3 * MAX_HEAD, "{left}");
+        host.backend.commit(&actor("a"), &commit).await.expect("it is kept");
+        host.log.committed(staged);
+        assert_eq!(host.next().await.1, names[left..], "{left}");
+        assert!(!host.log.is_behind() && !host.log.is_outdated(), "{left}");
+    }
+    host.leave(1);
+    assert!(host.log.is_outdated());
+    host.turn(Vec::new()).await;
+    assert_eq!((host.value(HEAD), host.next().await.1.len()), (None, 0));
 }
 
 /// Turns of an actor must not become slower with its backlog.

@@ -22,7 +22,7 @@ fn refusing() -> Arc<FakeBackend> {
 async fn start(backend: Arc<FakeBackend>) -> (FakeHost, JoinSet<()>) {
     let host = FakeHost::start(backend).await;
     let (mut tasks, actors) = (JoinSet::new(), host.actors.clone());
-    tasks.spawn(async move { actors.run_burials().await });
+    tasks.spawn(async move { actors.run_effect_turns().await });
     (host, tasks)
 }
 
