@@ -57,6 +57,9 @@ async fn an_activation_that_an_older_version_began_ends_on_the_one_that_serves()
     // On a busy machine the turn may be over before the version is swapped: then once more, with more time.
     for ms in LONGER_AND_LONGER {
         let host = Arc::new(Host::start(&swapped("idle-timeout = \"500ms\"")).await?);
+        // Its code is compiled before the turn begins, so that the swap is quick.
+        host.deploy_guest("swapped_migrates", "").await?;
+        done(host.roll_back(true).await?)?;
         fill(&host, &["a"]).await?;
         host.until_idle("Swapped/a").await?;
         let slow = host.begin("Swapped/a", "Sleep", &json!({"ms": ms}));
