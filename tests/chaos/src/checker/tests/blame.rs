@@ -1,6 +1,6 @@
 //! What Dapr is to blame for, and when.
 
-use super::world::{A, B, World, entry};
+use super::world::{B, World, entry};
 use crate::checker::{Known, Rule};
 use crate::fault::{Fault, Link, Server, Trouble};
 use crate::history::{HistoryEvent, Outcome};
