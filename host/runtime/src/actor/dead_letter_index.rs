@@ -12,6 +12,7 @@
 
 mod counts;
 mod left_out;
+mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,24 +21,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use daca_base::ErrorCode;
-use daca_base::json::{self, UnknownFields};
 use daca_model::ActorAddress;
-use daca_model::backend::{self, SharedStore, change_shared, stored_json};
+use daca_model::backend::{self, Backend, SharedStore, change_shared, stored_json};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore};
 
 use self::counts::Counts;
-use self::left_out::LeftOut;
+use self::record::{MAX_ACTORS, Record};
 
-/// The form that this host writes, and the latest that it reads.
-const FORMAT: u32 = 1;
-/// The actors of one agent type in the index: its record must stay far below the sidecar's limit of a message (4 MiB).
-const MAX_ACTORS: usize = 1_000;
 /// Changes that wait to be written.
 const MAX_CHANGES: usize = 10_000;
 /// The pause after a failed write.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
+/// The interval at which the index is read for the metrics.
+const COUNT_INTERVAL: Duration = Duration::from_secs(30);
 /// The time for which a turn waits until its actor is in the index.
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -54,71 +51,6 @@ pub(super) struct DeadLetterIndex {
     /// It was logged that changes are dropped.
     has_warned: AtomicBool,
     counts: Counts,
-}
-
-/// The record of one agent type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Record {
-    format: u32,
-    /// The ids of the actors.
-    actors: BTreeSet<String>,
-    /// The number of actors that did not fit.
-    #[serde(default)]
-    left_out: u64,
-    /// The actors that did not fit.
-    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
-    left_out_hashes: LeftOut,
-    /// What a newer host has added.
-    #[serde(flatten)]
-    unknown: UnknownFields,
-}
-
-impl Record {
-    fn new() -> Record {
-        Record {
-            format: FORMAT,
-            actors: BTreeSet::new(),
-            left_out: 0,
-            left_out_hashes: LeftOut::default(),
-            unknown: UnknownFields::default(),
-        }
-    }
-
-    /// Parses the stored value. One that no host wrote is replaced by an empty record.
-    fn read(key: &str, value: &[u8]) -> Result<Record, backend::Error> {
-        #[derive(Deserialize)]
-        struct Format {
-            format: u32,
-        }
-        match json::read::<Format>(value) {
-            Ok(Format { format }) if format > FORMAT => Err(backend::Error::TooNew(format!(
-                "the shared {key:?} was written by a newer host, in format {format}; this host reads {FORMAT}"
-            ))),
-            _ => Ok(json::read::<Record>(value).unwrap_or_else(|error| {
-                tracing::debug!(
-                    "the shared {key:?} was not written by a host, and is empty from now on: {error}"
-                );
-                Record::new()
-            })),
-        }
-    }
-
-    fn apply(&mut self, changes: &BTreeMap<Arc<str>, bool>) {
-        for (id, has_letters) in changes {
-            let fits = self.actors.len() < MAX_ACTORS || self.actors.contains(&**id);
-            if *has_letters && !fits {
-                self.left_out_hashes.add(id);
-                continue;
-            }
-            self.left_out_hashes.remove(id);
-            if *has_letters {
-                self.actors.insert(id.to_string());
-            } else {
-                self.actors.remove(&**id);
-            }
-        }
-        self.left_out = self.left_out_hashes.len() as u64;
-    }
 }
 
 impl DeadLetterIndex {
@@ -253,6 +185,25 @@ impl DeadLetterIndex {
             actors.extend(ids.filter_map(|id| ActorAddress::new(&agent_type, id).ok()));
         }
         Ok((actors, left_out))
+    }
+
+    /// The number of actors of each agent type that have dead letters, on all hosts, as far as this one knows.
+    pub(super) fn counts(&self) -> BTreeMap<Arc<str>, u64> {
+        if self.store.is_some() { self.counts.read() } else { self.counts.own() }
+    }
+
+    /// Keeps [`DeadLetterIndex::counts`]. Runs until it is dropped, or for as long as there is something to find.
+    pub(super) async fn count(&self, agent_types: &[Arc<str>], backend: &dyn Backend) {
+        if self.store.is_none() {
+            return self.counts.find(backend).await;
+        }
+        loop {
+            match self.records(agent_types).await {
+                Ok(records) => self.counts.set_read(records),
+                Err(error) => tracing::debug!("the index of dead letters cannot be read now: {error}"),
+            }
+            tokio::time::sleep(COUNT_INTERVAL).await;
+        }
     }
 
     /// The records of some agent types.

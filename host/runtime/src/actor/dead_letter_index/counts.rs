@@ -12,11 +12,11 @@ use daca_model::backend::{Backend, EffectScan, Error};
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
-use super::{DeadLetterIndex, RETRY_DELAY, Record};
+use super::record::Record;
 use crate::actor::effect_log::DEAD_LETTERS;
 
-/// The interval at which the index is read.
-const INTERVAL: Duration = Duration::from_secs(30);
+/// The pause after a page that could not be read.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The actors of a page when the host looks through its own file.
 const PAGE: usize = 100;
 /// The pause between two pages: nobody waits for them.
@@ -31,12 +31,6 @@ pub(super) struct Counts {
     read: Mutex<BTreeMap<Arc<str>, u64>>,
 }
 
-impl Record {
-    fn count(&self) -> u64 {
-        self.left_out.saturating_add(self.actors.len() as u64)
-    }
-}
-
 impl Counts {
     /// Notes in memory whether an actor has dead letters.
     pub(super) fn note(&self, actor: &ActorAddress, has_letters: bool) {
@@ -44,39 +38,26 @@ impl Counts {
         let record = own.entry(actor.agent_type.clone()).or_insert_with(Record::new);
         record.apply(&[(actor.id.clone(), has_letters)].into());
     }
-}
 
-impl DeadLetterIndex {
-    /// The number of actors of each agent type that have dead letters, on all hosts, as far as this one knows.
-    pub(in crate::actor) fn counts(&self) -> BTreeMap<Arc<str>, u64> {
-        match self.store {
-            Some(_) => self.counts.read.lock().clone(),
-            None => {
-                let own = self.counts.own.lock();
-                own.iter().map(|(agent_type, record)| (agent_type.clone(), record.count())).collect()
-            }
-        }
+    /// Notes the records of the index.
+    pub(super) fn set_read(&self, records: Vec<(Arc<str>, Record)>) {
+        let counts = records.into_iter().map(|(agent_type, record)| (agent_type, record.count()));
+        *self.read.lock() = counts.collect();
     }
 
-    /// Keeps [`DeadLetterIndex::counts`]. Runs until it is dropped, or for as long as there is something to find.
-    pub(in crate::actor) async fn count(&self, agent_types: &[Arc<str>], backend: &dyn Backend) {
-        if self.store.is_none() {
-            return self.find(backend).await;
-        }
-        loop {
-            match self.records(agent_types).await {
-                Ok(records) => {
-                    let counts = records.into_iter().map(|(agent_type, record)| (agent_type, record.count()));
-                    *self.counts.read.lock() = counts.collect();
-                }
-                Err(error) => tracing::debug!("the index of dead letters cannot be read now: {error}"),
-            }
-            sleep(INTERVAL).await;
-        }
+    /// The numbers in the index when it was last read.
+    pub(super) fn read(&self) -> BTreeMap<Arc<str>, u64> {
+        self.read.lock().clone()
+    }
+
+    /// Those of a host that is alone.
+    pub(super) fn own(&self) -> BTreeMap<Arc<str>, u64> {
+        let own = self.own.lock();
+        own.iter().map(|(agent_type, record)| (agent_type.clone(), record.count())).collect()
     }
 
     /// Finds the actors that had dead letters before the start.
-    async fn find(&self, backend: &dyn Backend) {
+    pub(super) async fn find(&self, backend: &dyn Backend) {
         let mut scan = EffectScan { agent_type: None, after: None, limit: PAGE };
         loop {
             match self.find_some(backend, scan.clone()).await {
@@ -101,7 +82,7 @@ impl DeadLetterIndex {
         for actor in &page.actors {
             let value = backend.read_state(actor, &[DEAD_LETTERS.to_owned()]).await?;
             if value.iter().any(Option::is_some) {
-                self.counts.note(actor, true);
+                self.note(actor, true);
             }
         }
         Ok(page.next)
