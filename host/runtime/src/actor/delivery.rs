@@ -3,6 +3,7 @@
 //!
 //! Each actor with effects has its log here ([`logs`]), and a lane for each target that effects wait for ([`lanes`]).
 
+mod ends;
 mod inspect;
 mod lane;
 mod lanes;
@@ -23,11 +24,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::Span;
 
+use self::ends::Removals;
 use self::lane::{Lane, WaitingEffect};
 use self::logs::{Logs, Outgoing};
 pub(super) use self::new_lanes::NewLanes;
 pub use self::policy::{DeliveryOptions, RetryPolicy};
-use self::removals::Removals;
 use self::shared::{Backlogs, Drain, HostParts, Pools, Shared};
 use super::ActorAddress;
 use super::effect_log::{self, DeadLetter, LoggedEffect, Staged, StoredLog};

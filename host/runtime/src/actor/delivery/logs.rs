@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::ends::Ends;
 use super::lane::{Lane, WaitingEffect};
 use super::policy::LaneKey;
-use super::removals::Ends;
 use crate::actor::ActorAddress;
 use crate::actor::effect_log::EffectLog;
 

@@ -3,15 +3,15 @@
 //! The actor's next commit takes the removal along, and while turns come on nothing more is needed. If none comes, what
 //! has left would lie in the store, and after a crash it would leave again: more than a receiver remembers, and a host
 //! that crashes again and again would never get behind it. So the host commits the removal, in a turn of its own: after
-//! every [`MANY`] effects, and after [`PERIOD`] in which the actor has removed none, however slowly they leave. One list
-//! has all actors that are looked at, each once, so an effect costs a count and no timer.
+//! every [`MANY`](super::ends::MANY) effects, and after [`PERIOD`] in which the actor has removed none, however slowly
+//! they leave. One list has all actors that are looked at, each once, so an effect costs a count and no timer.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::ends::Ends;
 use super::logs::{Logs, Outgoing};
 use super::shared::Shared;
 use super::{Deliveries, LogClaim};
@@ -20,41 +20,10 @@ use crate::actor::effect_log::Staged;
 use crate::actor::work_queue::WorkQueue;
 use daca_model::backend::TurnCommit;
 
-/// The effects that have ended after which a removal is committed. A receiver remembers 256 events: these, and those that
-/// leave during the commit.
-const MANY: u64 = 100;
 /// The interval at which an actor is looked at. A removal is committed if no commit of the actor has made one in between.
 const PERIOD: Duration = Duration::from_secs(10);
 /// The actors that are looked at while the logs are locked.
 const LOOKS: usize = 256;
-
-/// The removals that are due.
-#[derive(Default)]
-pub(super) struct Removals {
-    /// The actors whose turn is to come.
-    due: WorkQueue,
-    /// Notified when an actor is listed.
-    listed: Notify,
-}
-
-/// How many effects of an actor have ended on this host, and how many of those the store may still have.
-#[derive(Debug, Default)]
-pub(super) struct Ends {
-    all: u64,
-    /// That number when the latest commit was put together.
-    staged: u64,
-    /// That number when a commit last removed all, or was asked to.
-    removed: u64,
-    /// What `removed` was at the last look.
-    seen: u64,
-    is_listed: bool,
-}
-
-impl Ends {
-    fn many_are_stored(&self) -> bool {
-        self.all.saturating_sub(self.removed) >= MANY
-    }
-}
 
 impl Outgoing {
     /// A commit of the log begins.

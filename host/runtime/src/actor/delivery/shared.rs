@@ -11,10 +11,10 @@ use daca_model::backend::{Backend, Outbox};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
+use super::ends::Removals;
 use super::lane::Lane;
 use super::logs::{Logs, Outgoing};
 use super::policy::DeliveryOptions;
-use super::removals::Removals;
 use crate::actor::work_queue::WorkQueue;
 
 /// The fraction of the permitted waiting effects beyond which callers are slowed down.
