@@ -17,6 +17,7 @@
 mod dead_letters;
 mod entry;
 mod reminder;
+mod rewriting;
 mod segment;
 mod stored;
 
@@ -35,10 +36,6 @@ pub(super) use self::reminder::{is_reminder, registration, reminder};
 use self::segment::{NewSegment, Rewriting, SegmentChanges, WORTH_A_LOOK};
 pub(super) use self::stored::StoredLog;
 use self::stored::{HEAD, Head, segment_key};
-
-/// The bytes of effects in the head. A longer backlog moves into a segment, which is written again only if it becomes much
-/// shorter ([`segment`]).
-const MAX_HEAD: usize = 16 * 1024;
 
 /// The effect log of one actor.
 #[derive(Debug, Default)]

@@ -3,19 +3,18 @@
 //! with it.
 //!
 //! A backlog may be long, so a turn does not look at the effects of segments unless a good part of them has ended since
-//! the last look: [`EffectLog`] counts the ends.
+//! the last look: the log counts the ends.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use daca_base::json::Document;
-use daca_model::backend::{StateWrite, TurnCommit};
 
 use super::entry::{Entry, LoggedEffect};
-use super::stored::{self, segment_key};
-use super::{EffectLog, MAX_HEAD};
 
+/// The bytes of effects in the head. A longer backlog moves into a segment, which is written again only if it becomes much
+/// shorter.
+pub(super) const MAX_HEAD: usize = 16 * 1024;
 /// A turn looks at the segments if more than one part of so many of their effects has ended.
 pub(super) const WORTH_A_LOOK: u64 = 8;
 /// The bytes of the effects of a segment, unless it has one alone. What has left of a longer one would lie in the store
@@ -58,7 +57,7 @@ pub(super) fn new_segments(in_head: &[&Document], last: u64) -> Vec<NewSegment> 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rewriting {
     /// The bytes of effects that it writes for that.
-    most: usize,
+    pub(super) most: usize,
     /// Also those of which most waits.
     is_whole: bool,
 }
@@ -87,17 +86,17 @@ pub(super) struct SegmentChanges {
 
 /// What a commit finds in a segment.
 #[derive(Default)]
-struct FoundSegment<'a> {
+pub(super) struct FoundSegment<'a> {
     /// The effects that the store must keep.
-    kept: Vec<&'a Document>,
-    kept_bytes: usize,
+    pub(super) kept: Vec<&'a Document>,
+    pub(super) kept_bytes: usize,
     /// The identities of the others.
-    gone: Vec<&'a Arc<str>>,
+    pub(super) gone: Vec<&'a Arc<str>>,
     has_buried: bool,
 }
 
 impl<'a> FoundSegment<'a> {
-    fn add(&mut self, entry: &'a Entry, kept: Option<&'a LoggedEffect>, is_buried: bool) {
+    pub(super) fn add(&mut self, entry: &'a Entry, kept: Option<&'a LoggedEffect>, is_buried: bool) {
         match kept {
             Some(effect) => {
                 self.kept.push(&effect.text);
@@ -110,13 +109,13 @@ impl<'a> FoundSegment<'a> {
 
     /// Returns `true` if the segment, which has effects of this size in the store, is to be written again once there is
     /// room for it.
-    fn waits_for_room(&self, size: usize, rewriting: Rewriting) -> bool {
+    pub(super) fn waits_for_room(&self, size: usize, rewriting: Rewriting) -> bool {
         self.is_worth_it(size, rewriting) && self.kept_bytes <= rewriting.most
     }
 
     /// Returns `true` if the segment is to be written again, with so much room. What becomes a dead letter must not stay
     /// in it: after a crash it would be sent from there, even if somebody has discarded it by then.
-    fn is_to_be_rewritten(&self, size: usize, room: usize, rewriting: Rewriting) -> bool {
+    pub(super) fn is_to_be_rewritten(&self, size: usize, room: usize, rewriting: Rewriting) -> bool {
         self.has_buried || (self.is_worth_it(size, rewriting) && self.kept_bytes <= room)
     }
 
@@ -127,61 +126,5 @@ impl<'a> FoundSegment<'a> {
             true => !self.gone.is_empty(),
             false => self.kept_bytes <= size / 2,
         }
-    }
-}
-
-impl EffectLog {
-    /// Looks at the effects in segments, and adds what is to be done to a commit. What the store does not have afterwards
-    /// is added to `removed`, unless its segment goes.
-    pub(super) fn look(
-        &self,
-        in_segments: &[Entry],
-        buried: &HashSet<Arc<str>>,
-        rewriting: Rewriting,
-        commit: &mut TurnCommit,
-        removed: &mut HashSet<Arc<str>>,
-    ) -> SegmentChanges {
-        // What ends from now on is for the next look.
-        let ends = self.ends.load(Ordering::Acquire);
-        let mut found = BTreeMap::<u64, FoundSegment<'_>>::new();
-        // Each is looked at once: it may leave in the meantime.
-        for entry in in_segments {
-            if let Some(number) = entry.segment {
-                found.entry(number).or_default().add(entry, entry.kept(buried), buried.contains(&entry.id));
-            }
-        }
-        found.retain(|_, segment| !segment.kept.is_empty());
-        let used = found.keys().copied().collect::<BTreeSet<_>>();
-        let unused = self.segments.keys().filter(|number| !used.contains(*number));
-        let unused = unused.copied().collect();
-        let (sizes, is_all) = self.rewrite(found, rewriting, commit, removed);
-        SegmentChanges { used, removed: unused, sizes, seen: is_all.then_some(ends) }
-    }
-
-    /// Writes segments again without what they need not have any more, and adds that to `removed`: those with new dead
-    /// letters, and of the others those that are worth it, as far as there is room. Returns their sizes, and `true` if
-    /// there was room for all.
-    fn rewrite(
-        &self,
-        found: BTreeMap<u64, FoundSegment<'_>>,
-        rewriting: Rewriting,
-        commit: &mut TurnCommit,
-        removed: &mut HashSet<Arc<str>>,
-    ) -> (Vec<(u64, usize)>, bool) {
-        let (mut sizes, mut room, mut is_all) = (Vec::new(), rewriting.most, true);
-        for (number, segment) in found {
-            let size = self.segments.get(&number).copied().unwrap_or_default();
-            if !segment.is_to_be_rewritten(size, room, rewriting) {
-                is_all &= !segment.waits_for_room(size, rewriting);
-                continue;
-            }
-            let FoundSegment { kept, kept_bytes, gone, .. } = segment;
-            room = room.saturating_sub(kept_bytes);
-            removed.extend(gone.into_iter().cloned());
-            let value = stored::text(&[], &kept);
-            commit.writes.insert(segment_key(number), StateWrite::Set { value, ttl: None });
-            sizes.push((number, kept_bytes));
-        }
-        (sizes, is_all)
     }
 }

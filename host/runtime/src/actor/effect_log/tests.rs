@@ -5,6 +5,7 @@ use daca_model::backend::{self, BindingRequest, Effect, EffectRequest, StateStor
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::segment::MAX_HEAD;
 use super::stored::StoredEffect;
 use super::*;
 use crate::fake::{FakeBackend, actor, event};

@@ -1,0 +1,69 @@
+//! How a commit shortens the segments of a log: it looks at their effects, and writes [those that are worth
+//! it](super::segment) again.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use daca_model::backend::{StateWrite, TurnCommit};
+
+use super::EffectLog;
+use super::entry::Entry;
+use super::segment::{FoundSegment, Rewriting, SegmentChanges};
+use super::stored::{self, segment_key};
+
+impl EffectLog {
+    /// Looks at the effects in segments, and adds what is to be done to a commit. What the store does not have afterwards
+    /// is added to `removed`, unless its segment goes.
+    pub(super) fn look(
+        &self,
+        in_segments: &[Entry],
+        buried: &HashSet<Arc<str>>,
+        rewriting: Rewriting,
+        commit: &mut TurnCommit,
+        removed: &mut HashSet<Arc<str>>,
+    ) -> SegmentChanges {
+        // What ends from now on is for the next look.
+        let ends = self.ends.load(Ordering::Acquire);
+        let mut found = BTreeMap::<u64, FoundSegment<'_>>::new();
+        // Each is looked at once: it may leave in the meantime.
+        for entry in in_segments {
+            if let Some(number) = entry.segment {
+                found.entry(number).or_default().add(entry, entry.kept(buried), buried.contains(&entry.id));
+            }
+        }
+        found.retain(|_, segment| !segment.kept.is_empty());
+        let used = found.keys().copied().collect::<BTreeSet<_>>();
+        let unused = self.segments.keys().filter(|number| !used.contains(*number));
+        let unused = unused.copied().collect();
+        let (sizes, is_all) = self.rewrite(found, rewriting, commit, removed);
+        SegmentChanges { used, removed: unused, sizes, seen: is_all.then_some(ends) }
+    }
+
+    /// Writes segments again without what they need not have any more, and adds that to `removed`: those with new dead
+    /// letters, and of the others those that are worth it, as far as there is room. Returns their sizes, and `true` if
+    /// there was room for all.
+    fn rewrite(
+        &self,
+        found: BTreeMap<u64, FoundSegment<'_>>,
+        rewriting: Rewriting,
+        commit: &mut TurnCommit,
+        removed: &mut HashSet<Arc<str>>,
+    ) -> (Vec<(u64, usize)>, bool) {
+        let (mut sizes, mut room, mut is_all) = (Vec::new(), rewriting.most, true);
+        for (number, segment) in found {
+            let size = self.segments.get(&number).copied().unwrap_or_default();
+            if !segment.is_to_be_rewritten(size, room, rewriting) {
+                is_all &= !segment.waits_for_room(size, rewriting);
+                continue;
+            }
+            let FoundSegment { kept, kept_bytes, gone, .. } = segment;
+            room = room.saturating_sub(kept_bytes);
+            removed.extend(gone.into_iter().cloned());
+            let value = stored::text(&[], &kept);
+            commit.writes.insert(segment_key(number), StateWrite::Set { value, ttl: None });
+            sizes.push((number, kept_bytes));
+        }
+        (sizes, is_all)
+    }
+}
