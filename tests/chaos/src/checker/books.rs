@@ -100,14 +100,24 @@ impl<'a> Books<'a> {
         explained.first().copied().filter(|_| is_enough)
     }
 
-    /// What is in an actor's ledger at a position.
+    /// The entry of an actor's ledger that has this position, by its own account. A ledger that two hosts have torn has it
+    /// elsewhere.
     pub(crate) fn at(&self, actor: &str, position: u64) -> Option<&'a Entry> {
-        self.ledgers.get(actor)?.get(usize::try_from(position).ok()?)
+        self.ledgers.get(actor)?.iter().find(|entry| entry.position == position)
     }
 
-    /// Is this entry in the ledger, at its place?
+    /// Is this entry in the ledger?
     pub(crate) fn has(&self, actor: &str, entry: &Entry) -> bool {
-        self.at(actor, entry.position).is_some_and(|one| one.op == entry.op && one.kind == entry.kind)
+        self.entries(actor, &entry.kind, &entry.op).iter().any(|one| one.position == entry.position)
+    }
+
+    /// The class of faults by which an entry is not at its place in the ledger: it and the one before it are of two hosts,
+    /// which wrote at the same time. A turn reads the number of entries and their page one after the other, so it may see
+    /// the number from before a turn of the other host, and the page from after it.
+    pub(crate) fn torn(&self, actor: &str, place: usize) -> Option<Known> {
+        let ledger = self.ledger(actor);
+        let (entry, before) = (ledger.get(place)?, ledger.get(place.checked_sub(1)?)?);
+        self.facts.explains(&entry.host, &before.host, self.time_of(actor, entry))
     }
 
     /// The class of faults by which an entry that was written was overwritten, if it was. Whoever has overwritten it wrote what

@@ -56,12 +56,12 @@ fn reminded(books: &Books<'_>, operation: &Operation) -> Option<Violation> {
 
 /// Each entry was announced, with one identity, and in order.
 fn announced(books: &Books<'_>) -> Vec<Violation> {
-    let mut identities = BTreeMap::<(&str, u64), BTreeMap<&str, &Entry>>::new();
+    let mut identities = BTreeMap::<(&str, u64, &str), BTreeMap<&str, &Entry>>::new();
     let mut arrivals = BTreeMap::<&str, Vec<Entry>>::new();
     for event in &books.seen.events {
         let (actor, entry) = (event.recorded.actor.as_str(), &event.recorded.entry);
         if books.has(actor, entry) {
-            let known = identities.entry((actor, entry.position)).or_default();
+            let known = identities.entry((actor, entry.position, entry.op.as_str())).or_default();
             if known.is_empty() {
                 arrivals.entry(actor).or_default().push(entry.clone());
             }
@@ -71,7 +71,7 @@ fn announced(books: &Books<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for ledger in &books.seen.ledgers {
         for entry in &ledger.entries {
-            let ids = identities.get(&(ledger.actor.as_str(), entry.position));
+            let ids = identities.get(&(ledger.actor.as_str(), entry.position, entry.op.as_str()));
             violations.extend(one_identity(books, &ledger.actor, entry, ids));
         }
     }

@@ -17,7 +17,7 @@ pub(crate) fn check(books: &Books<'_>) -> Vec<Violation> {
         violations.extend(once(books, operation));
     }
     for ledger in &books.seen.ledgers {
-        violations.extend(whole(ledger));
+        violations.extend(whole(books, ledger));
         violations.extend(ledger.entries.iter().filter_map(|entry| asked_for(books, &ledger.actor, entry)));
         for kind in [CALL, KAFKA] {
             violations.extend(in_order(books, ledger, kind));
@@ -79,17 +79,22 @@ fn once(books: &Books<'_>, operation: &Operation) -> Option<Violation> {
     Some(violation.explained(known))
 }
 
-/// A ledger has as many entries as it says, and each knows its place.
-fn whole(ledger: &Ledger) -> Option<Violation> {
-    let wrong = ledger.entries.iter().zip(0..).find(|(entry, position)| entry.position != *position);
-    let seen = match wrong {
-        Some((entry, position)) => format!("at {position} is {}", described(&[entry])),
-        None if ledger.count != ledger.entries.len() as u64 => {
-            format!("{} entries, and a count of {}", ledger.entries.len(), ledger.count)
+/// A ledger has as many entries as it says, and each knows its place. Behind a tear all are as many places further on.
+fn whole(books: &Books<'_>, ledger: &Ledger) -> Vec<Violation> {
+    let torn =
+        |seen: String| Violation::new(Rule::Torn, &ledger.actor, None, "each entry at its position", seen);
+    let (mut position, mut violations) = (0, Vec::new());
+    for (place, entry) in ledger.entries.iter().enumerate() {
+        if entry.position != position {
+            let seen = format!("at {place} is {}", described(&[entry]));
+            violations.push(torn(seen).explained(books.torn(&ledger.actor, place)));
         }
-        None => return None,
-    };
-    Some(Violation::new(Rule::Torn, &ledger.actor, None, "each entry at its position", seen))
+        position = entry.position + 1;
+    }
+    if ledger.count != position {
+        violations.push(torn(format!("entries up to {position}, and a count of {}", ledger.count)));
+    }
+    violations
 }
 
 /// Somebody has asked for an entry, or for that from which it follows.

@@ -1,10 +1,10 @@
 //! What Dapr is to blame for, and when.
 
-use super::world::{B, World, entry};
+use super::world::{A, B, World, entry};
 use crate::checker::{Known, Rule};
 use crate::fault::{Fault, Link, Server, Trouble};
-use crate::history::{HistoryEvent, Outcome};
-use crate::wire::{CALL, EVENT};
+use crate::history::{HistoryEvent, Outcome, Way};
+use crate::wire::{CALL, EVENT, Order};
 
 /// Two hosts wrote one position, and one of both entries is gone.
 #[test]
@@ -27,6 +27,25 @@ fn two_places_are_known_of_dapr_only_if_hosts_changed_just_then() {
     world.note(280, HistoryEvent::Healed(half_open));
     let known = Some(Known::DeafSidecar);
     assert_eq!(world.violated(), [(Rule::Lost, known), (Rule::TwoPlaces, known)]);
+}
+
+/// Two hosts wrote at the same time: the second read the number of entries before the first one's turn, and their page after
+/// it. Nothing is lost, and what follows is at its place by its own account.
+#[test]
+fn a_torn_ledger_is_known_of_dapr_only_if_two_hosts_wrote_just_then() {
+    let mut world = World::good();
+    world.seen.ledgers[0].count = 5;
+    for (ms, op, position, host) in
+        [(262, "c7", 5, "host1"), (263, "c8", 5, "host2"), (264, "c9", 6, "host2")]
+    {
+        world.asked(ms, op, Way::Keyless, Order::default());
+        world.seen.ledgers[0].count = position;
+        world.add_at(ms + 10, A, CALL, op, host);
+        world.answered(ms + 10, op, Outcome::Kept(Some(entry(position, CALL, op, host))));
+    }
+    world.violates(&[Rule::Torn]);
+    world.joins();
+    assert_eq!(world.violated(), [(Rule::Torn, Some(Known::PlacementDoesNotWait))]);
 }
 
 /// On a machine that was three times as slow just then, a change of hosts takes three times as long.
