@@ -117,7 +117,8 @@ fn asked_for(books: &Books<'_>, actor: &str, entry: &Entry) -> Option<Violation>
 }
 
 /// What was acknowledged stands in the order in which it was asked: each caller waits for one answer before it asks again.
-fn in_order(books: &Books<'_>, ledger: &Ledger, kind: &str) -> Option<Violation> {
+/// If another host has overwritten the first of two, it may have been made again behind the second one.
+fn in_order(books: &Books<'_>, ledger: &Ledger, kind: &str) -> Vec<Violation> {
     let mut first_places = BTreeMap::new();
     for entry in ledger.entries.iter().filter(|entry| entry.kind == kind) {
         let Some(operation) = books.facts.operations.get(&entry.op) else { continue };
@@ -126,10 +127,14 @@ fn in_order(books: &Books<'_>, ledger: &Ledger, kind: &str) -> Option<Violation>
         }
     }
     let places = first_places.values().copied().collect::<Vec<_>>();
-    let pair = places.windows(2).find(|pair| pair[0].position > pair[1].position)?;
-    let seen = described(&[pair[1], pair[0]]);
-    let expected = format!("{} before {}", pair[0].op, pair[1].op);
-    Some(Violation::new(Rule::Order, &ledger.actor, Some(&pair[0].op), &expected, seen))
+    let wrong = places.windows(2).filter(|pair| pair[0].position > pair[1].position);
+    let violation = |pair: &[&Entry]| {
+        let [late, early] = [pair[0], pair[1]];
+        let (expected, seen) = (format!("{} before {}", late.op, early.op), described(&[early, late]));
+        let known = books.facts.explains(&late.host, &early.host, books.time_of(&ledger.actor, late));
+        Violation::new(Rule::Order, &ledger.actor, Some(&late.op), &expected, seen).explained(known)
+    };
+    wrong.map(violation).collect()
 }
 
 /// Entries for people.
