@@ -7,6 +7,8 @@ mod by_agent_type;
 mod labelled;
 mod shares;
 
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -170,42 +172,38 @@ fn processors(registry: &mut Registry, state: &AdminState, agents: &[(Arc<AgentR
     registry.register("daca_runnable_turns", "Turns that wait for a processor", ByAgentType::of(runnable));
 }
 
+/// The counts of agent types. One that is not among them has a count of nothing.
+fn gauges<K: Borrow<str> + Ord, N: Copy + Default>(
+    agents: &[(Arc<AgentRuntime>, AgentStatistics)],
+    counts: &BTreeMap<K, N>,
+) -> ByAgentType<ConstGauge<N>> {
+    ByAgentType::of(agents.iter().map(|(agent, _)| {
+        let count = counts.get(&*agent.agent.name).copied().unwrap_or_default();
+        (agent, ConstGauge::new(count))
+    }))
+}
+
 /// The effects of each agent type. Of dead letters only their changes here are counted, and the actors that have some: they
 /// lie in the store, and their actors may be active elsewhere.
 fn effects(registry: &mut Registry, state: &AdminState, agents: &[(Arc<AgentRuntime>, AgentStatistics)]) {
-    let pending = state.outbox.pending_by_type();
-    let pending = agents.iter().map(|(agent, _)| {
-        let count = pending.get(&*agent.agent.name).copied().unwrap_or_default();
-        (agent, ConstGauge::new(count))
-    });
     registry.register(
         "daca_agent_effects_pending",
         "Effects of the agent type that are not sent yet",
-        ByAgentType::of(pending),
+        gauges(agents, &state.outbox.pending_by_type()),
     );
     let counter = |count: fn(DeadLetterCounts) -> u64| {
         let counts = agents.iter().map(|(agent, _)| (agent, agent.dead_letters.read()));
         ByAgentType::of(counts.map(|(agent, counts)| (agent, ConstCounter::new(count(counts)))))
     };
-    let given_up = state.actors.effects_given_up();
-    let given_up = agents.iter().map(|(agent, _)| {
-        let count = given_up.get(&*agent.agent.name).copied().unwrap_or_default();
-        (agent, ConstGauge::new(count))
-    });
     registry.register(
         "daca_agent_effects_given_up",
         "Effects of the agent type that were given up and are no dead letters yet",
-        ByAgentType::of(given_up),
+        gauges(agents, &state.actors.effects_given_up()),
     );
-    let kept = state.actors.actors_with_dead_letters();
-    let kept = agents.iter().map(|(agent, _)| {
-        let count = kept.get(&*agent.agent.name).copied().unwrap_or_default();
-        (agent, ConstGauge::new(count))
-    });
     registry.register(
         "daca_actors_with_dead_letters",
         "Actors of the agent type that have dead letters, on all hosts",
-        ByAgentType::of(kept),
+        gauges(agents, &state.actors.actors_with_dead_letters()),
     );
     registry.register("daca_dead_letters", "Effects that became dead letters", counter(|of| of.buried));
     registry.register(

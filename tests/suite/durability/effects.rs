@@ -5,7 +5,8 @@ use std::sync::Arc;
 use daca_tests::{Host, eventually, exerciser, manifest_of};
 use serde_json::json;
 
-const SUBSCRIPTION: &str = "[[subscriptions]]
+/// An actor takes the events of the turns, in which each sets a key of its state.
+pub(super) const SUBSCRIPTION: &str = "[[subscriptions]]
 pubsub = \"daca-pubsub\"
 topic = \"set\"
 path = \"/events/set\"

@@ -6,23 +6,14 @@ use daca_tests::{Answer, Host, eventually, exerciser, manifest_of};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::effects::SUBSCRIPTION;
+
 /// Callers at the same time, so that a commit has several turns.
 const CLIENTS: usize = 8;
 /// The commit in which the host crashes.
 const COMMIT: usize = 12;
 /// Calls of one client. A host that has survived them has passed no fail point.
 const MAX_CALLS: usize = 1_000;
-
-/// Who takes the events of the turns: an actor of the same name, in which each sets a key.
-const SUBSCRIPTION: &str = "[[subscriptions]]
-pubsub = \"daca-pubsub\"
-topic = \"set\"
-path = \"/events/set\"
-agent = \"Sink\"
-call = \"SetState\"
-actor-id = { field = \"to\" }
-payload = { field = \"payload\" }
-";
 
 /// The method and the payload of a call, by its number and the id of its actor.
 type Call = fn(usize, &str) -> (&'static str, Value);
