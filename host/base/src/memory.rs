@@ -1,6 +1,9 @@
 //! One budget of memory for the whole process. What holds much of it has a [`Reservation`]. Beyond the budget, what is
 //! idle is given up first; then who wants more waits, for a while, or is refused.
 //!
+//! The agent types divide the budget by weight ([`parts`]): a type may use what others leave, and never all. Those of one
+//! type wait in a line of their own, and idle things are taken from a type that has more ([`givers`]).
+//!
 //! The sum of all reservations is an estimate. What the process has beyond it (the program itself, what the allocator
 //! keeps, what is too small to be counted) is measured from time to time ([`MemoryBudget::measured`]), and counts, too.
 //!
@@ -11,8 +14,10 @@
 
 mod account;
 mod budget;
+mod givers;
 pub mod machine;
 mod overdraft;
+mod parts;
 mod reservation;
 mod shared;
 #[cfg(test)]
@@ -20,5 +25,6 @@ mod tests;
 
 pub use self::account::{MemoryAccount, MemoryKind};
 pub use self::budget::MemoryBudget;
+pub use self::givers::Givers;
 pub use self::reservation::{MemoryExhausted, Reservation};
 pub use self::shared::Reclaim;

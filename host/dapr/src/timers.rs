@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn timers_count_in_the_budget_of_memory() {
-        let memory = MemoryBudget::new(2 * (TIMER + 5), ["A".into()]);
+        let memory = MemoryBudget::new(2 * (TIMER + 5), &[("A".into(), 1)].into_iter().collect());
         let (timers, actor) = two_at_most(&memory);
         let registers = turn([("a", Some(lasting()))]);
         let bytes = || memory.of_kind(MemoryKind::Activations);

@@ -218,6 +218,8 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
+    use daca_base::shares::Weights;
+
     use super::*;
 
     #[tokio::test]
@@ -258,7 +260,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn bodies_take_a_part_of_the_memory_of_the_host() {
-        let memory = MemoryBudget::new(100 * 1024, []);
+        let memory = MemoryBudget::new(100 * 1024, &Weights::default());
         let budget = Budget::new(1024 * 1024, 64 * 1024).within(&memory);
         let (mut one, mut other) = (budget.hold(), budget.hold());
         one.cover(60 * 1024).await.expect("there is room");

@@ -89,6 +89,11 @@ pub(super) struct AccountId {
 pub(super) struct Account([AtomicU64; MemoryKind::ALL.len()]);
 
 impl Account {
+    /// The bytes of all kinds.
+    pub(super) fn total(&self) -> u64 {
+        self.0.iter().map(|bytes| bytes.load(Ordering::Relaxed)).fold(0, u64::saturating_add)
+    }
+
     pub(super) fn of(&self, kind: MemoryKind) -> u64 {
         self.bytes(kind).load(Ordering::Relaxed)
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use super::account::{AccountId, MemoryAccount, MemoryKind};
 use super::reservation::Reservation;
 use super::shared::{ProcessSize, Reclaim, Shared};
+use crate::shares::Weights;
 
 /// A cheap handle to the budget.
 #[derive(Clone)]
@@ -15,14 +16,14 @@ pub struct MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// A budget of so many bytes, with an account for each of the agent types.
-    pub fn new(limit: u64, agent_types: impl IntoIterator<Item = Arc<str>>) -> MemoryBudget {
-        MemoryBudget { shared: Arc::new(Shared::new(limit, agent_types)) }
+    /// A budget of so many bytes, which the agent types divide by their weights.
+    pub fn new(limit: u64, weights: &Weights) -> MemoryBudget {
+        MemoryBudget { shared: Arc::new(Shared::new(limit, weights)) }
     }
 
     /// A budget that refuses nothing, for commands and tests.
     pub fn unlimited() -> MemoryBudget {
-        MemoryBudget::new(u64::MAX, [])
+        MemoryBudget::new(u64::MAX, &Weights::default())
     }
 
     /// Sets what gives up idle things. The first one stays.
@@ -32,8 +33,8 @@ impl MemoryBudget {
 
     /// An empty reservation. An agent type without an account counts as the host's own.
     pub fn reservation(&self, kind: MemoryKind, agent_type: Option<&str>) -> Reservation {
-        let known = agent_type.and_then(|name| self.shared.names.get(name));
-        let account = AccountId { kind, number: known.copied().unwrap_or_default() };
+        let number = agent_type.map(|name| self.shared.parts.number_of(name)).unwrap_or_default();
+        let account = AccountId { kind, number };
         Reservation::empty(self.shared.clone(), account)
     }
 
@@ -64,8 +65,8 @@ impl MemoryBudget {
 
     /// All accounts: those of the host, and those of each agent type.
     pub fn accounts(&self) -> Vec<MemoryAccount> {
-        let names = self.shared.names.iter().map(|(name, number)| (Some(name.clone()), *number));
-        let all = std::iter::once((None, 0)).chain(names);
+        let types = self.shared.parts.types().map(|(name, number)| (Some(name.clone()), number));
+        let all = std::iter::once((None, 0)).chain(types);
         let kinds = |(agent_type, number): (Option<Arc<str>>, u32)| {
             let of_type = agent_type.is_some();
             let kinds = MemoryKind::ALL.into_iter().filter(move |kind| kind.is_of_type() == of_type);
@@ -93,9 +94,10 @@ impl MemoryBudget {
         shared.freed();
     }
 
-    /// Gives up idle things until so many bytes of reservations are gone, or nothing is idle.
+    /// Gives up idle things of the agent types beyond their floors, until so many bytes of reservations are gone, or
+    /// nothing of theirs is idle.
     pub fn give_up(&self, bytes: u64) {
-        self.shared.give_up(bytes);
+        self.shared.give_up(0, bytes);
     }
 
     /// Something has become idle: who waits may have what it holds.

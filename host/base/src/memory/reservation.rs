@@ -6,13 +6,10 @@ use std::time::Duration;
 
 use super::account::{AccountId, MemoryKind};
 use super::overdraft::Overdraft;
-use super::shared::Shared;
+use super::shared::{SMALL_BODY, Shared};
 
 /// How long the first one in a line sleeps at most before it looks again.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-
-/// A body of so many bytes takes nothing that a turn would notice.
-const SMALL_BODY: u64 = 16 * 1024;
 
 /// There is no room, and nothing idle that could be given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,7 +58,8 @@ impl Reservation {
         self.bytes += more;
     }
 
-    /// Adds bytes if there is room, if enough of what is idle can be given up, or if this turn may go beyond the budget.
+    /// Adds bytes if there is room, if enough of what is idle can be given up, if the agent type is within its floor, or if
+    /// this turn may go beyond the budget.
     pub fn try_grow(&mut self, more: u64) -> bool {
         let shared = &*self.shared;
         let overdraft = self.overdraft.as_ref();
@@ -75,13 +73,17 @@ impl Reservation {
         if self.account.kind == MemoryKind::Bodies && more > SMALL_BODY && shared.is_for_turns() {
             return false;
         }
+        if shared.yields(self.account, more) {
+            return false;
+        }
         if shared.take(self.account, more) || shared.take_from_idle(self.account, more) {
             self.bytes += more;
             return true;
         }
-        if overdraft.is_some_and(|overdraft| overdraft.begin()) {
+        let may_exceed = || overdraft.is_some_and(|overdraft| overdraft.begin());
+        if shared.is_within_floor(self.account, more) || may_exceed() {
             // What is idle goes first, all the same.
-            shared.give_up(more);
+            shared.give_up(self.account.number, more);
             self.grow(more);
             return true;
         }
@@ -99,8 +101,8 @@ impl Reservation {
     }
 
     async fn wait_in_line(&mut self, shared: &Shared, more: u64) {
-        let line = shared.line(self.account.kind);
-        let _waiting = line.waiters.begin();
+        let line = shared.line(self.account);
+        let _waiting = (shared.waiting.begin(), line.waiters.begin());
         // It is never closed.
         let _first = line.turnstile.acquire().await;
         while !self.try_grow(more) {

@@ -1,12 +1,14 @@
 //! What all handles to a budget and all reservations share.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::sync::{Notify, Semaphore};
 
 use super::account::{Account, AccountId, MemoryKind};
+use super::givers::Givers;
+use super::parts::Parts;
+use crate::shares::Weights;
 use crate::waiters::Waiters;
 
 /// The most idle things that are given up for one request.
@@ -15,14 +17,18 @@ const MAX_RECLAIMED: usize = 1_024;
 /// serves nobody.
 const MIN_PART_DIVISOR: u64 = 4;
 
+/// A body of so many bytes takes nothing that a turn would notice.
+pub(super) const SMALL_BODY: u64 = 16 * 1024;
+
 /// Gives up what is idle.
 pub trait Reclaim: Send + Sync {
-    /// Gives up one idle thing: what costs least to make again, and was used longest ago. Returns `false` if nothing is
-    /// idle. Called by whoever needs memory, so it must be quick, and must not wait.
-    fn reclaim(&self) -> bool;
+    /// Gives up one idle thing of these agent types: what costs least to make again, and was used longest ago. Returns
+    /// `false` if nothing of theirs is idle. Called by whoever needs memory, so it must be quick, and must not wait.
+    fn reclaim(&self, givers: &Givers<'_>) -> bool;
 
-    /// The bytes that all idle things have, or more: never less, whatever is given up at the same time.
-    fn idle_bytes(&self) -> u64;
+    /// The bytes that all idle things of these agent types have, or more: never less, whatever is given up at the same
+    /// time.
+    fn idle_bytes(&self, givers: &Givers<'_>) -> u64;
 }
 
 /// What all handles and reservations share.
@@ -33,11 +39,14 @@ pub(super) struct Shared {
     pub(super) process: ProcessSize,
     /// The first one is the host's own, the others are those of the agent types.
     pub(super) accounts: Vec<Account>,
-    pub(super) names: BTreeMap<Arc<str>, u32>,
+    /// How the agent types divide the budget.
+    pub(super) parts: Parts,
     pub(super) reclaim: OnceLock<Weak<dyn Reclaim>>,
     pub(super) is_overdrawn: AtomicBool,
-    /// Turns that wait, and bodies, which wait behind them.
-    lines: [Line; 2],
+    /// For each account, those who wait. The host's own are bodies, which wait behind all turns.
+    lines: Vec<Line>,
+    /// Those of all lines.
+    pub(super) waiting: Waiters,
     pub(super) reclaimed: AtomicU64,
     pub(super) refused: AtomicU64,
 }
@@ -66,22 +75,59 @@ impl Default for Line {
 
 impl Shared {
     /// A budget of so many bytes, with an account for each of the agent types.
-    pub(super) fn new(limit: u64, agent_types: impl IntoIterator<Item = Arc<str>>) -> Shared {
-        let names = agent_types.into_iter().zip(1..).collect::<BTreeMap<Arc<str>, u32>>();
-        // A name that is there twice leaves an account without use.
-        let most = names.values().max().copied().unwrap_or_default();
+    pub(super) fn new(limit: u64, weights: &Weights) -> Shared {
+        let parts = Parts::new(limit, weights);
         Shared {
             limit,
             used: AtomicU64::new(0),
             process: ProcessSize::default(),
-            accounts: (0..=most).map(|_| Account::default()).collect(),
-            names,
+            accounts: (0..parts.accounts()).map(|_| Account::default()).collect(),
+            lines: (0..parts.accounts()).map(|_| Line::default()).collect(),
+            parts,
             reclaim: OnceLock::new(),
             is_overdrawn: AtomicBool::new(false),
-            lines: <[Line; 2]>::default(),
+            waiting: Waiters::default(),
             reclaimed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
+    }
+
+    /// The bytes that an account has.
+    pub(super) fn used_by(&self, number: u32) -> u64 {
+        self.accounts.get(number as usize).map(Account::total).unwrap_or_default()
+    }
+
+    /// Returns `true` if an agent type has a right to so much more, whatever others have.
+    pub(super) fn is_within_floor(&self, account: AccountId, more: u64) -> bool {
+        self.used_by(account.number).saturating_add(more) <= self.parts.floor(account.number)
+    }
+
+    /// Returns `true` if an account comes after an agent type that waits for something within its share.
+    pub(super) fn yields(&self, account: AccountId, more: u64) -> bool {
+        let is_beyond = |number: u32, more: u64| {
+            let used = self.used_by(number);
+            used > 0 && used.saturating_add(more) > self.parts.share(number)
+        };
+        self.waiting.any()
+            && is_beyond(account.number, more)
+            && (1..)
+                .zip(self.lines.iter().skip(1))
+                .any(|(number, line)| number != account.number && line.waiters.any() && !is_beyond(number, 1))
+    }
+
+    /// What is kept free of others' reservations: the parts of the floors that their agent types do not use, and for all
+    /// but small bodies some memory for these.
+    fn kept_free(&self, account: AccountId, more: u64) -> u64 {
+        let is_small = account.kind == MemoryKind::Bodies && more <= SMALL_BODY;
+        let for_bodies = if is_small { 0 } else { self.parts.for_bodies };
+        let others = self.parts.floors().filter(|(number, _)| *number != account.number);
+        let unused = others.map(|(number, floor)| floor.saturating_sub(self.used_by(number)));
+        unused.fold(for_bodies, u64::saturating_add)
+    }
+
+    /// The sum up to which this reservation may go.
+    fn most(&self, account: AccountId, more: u64) -> u64 {
+        self.ceiling(account.kind).saturating_sub(self.kept_free(account, more))
     }
 
     /// The sum up to which reservations of this kind may go.
@@ -97,8 +143,10 @@ impl Shared {
 
     /// Adds to an account, if the budget has room.
     pub(super) fn take(&self, account: AccountId, more: u64) -> bool {
-        let ceiling = self.ceiling(account.kind);
-        let after = |used: u64| used.checked_add(more).filter(|after| *after <= ceiling);
+        // Most of the time there is room even with all floors unused.
+        let sure = self.ceiling(account.kind).saturating_sub(self.parts.divided);
+        let is_room = |after: &u64| *after <= sure || *after <= self.most(account, more);
+        let after = |used: u64| used.checked_add(more).filter(is_room);
         let is_taken = self.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, after).is_ok();
         if is_taken {
             self.note(account, |bytes| bytes.fetch_add(more, Ordering::Relaxed));
@@ -130,15 +178,16 @@ impl Shared {
     /// Gives up idle things until the account has been added to. None at all, if not even all of them would be enough.
     pub(super) fn take_from_idle(&self, account: AccountId, more: u64) -> bool {
         let Some(reclaim) = self.reclaim.get().and_then(Weak::upgrade) else { return false };
+        let givers = Givers::to(self, account.number);
         // Before the sum is read: what is given up in between may then count as idle, and never as in use.
-        let idle = reclaim.idle_bytes();
+        let idle = reclaim.idle_bytes(&givers);
         let in_use = self.used.load(Ordering::Acquire).saturating_sub(idle);
-        if in_use.saturating_add(more) > self.ceiling(account.kind) {
+        if in_use.saturating_add(more) > self.most(account, more) {
             return false;
         }
         drop(reclaim);
         for _ in 0..MAX_RECLAIMED {
-            if !self.reclaim_one() {
+            if !self.reclaim_one(&givers) {
                 return false;
             }
             if self.take(account, more) {
@@ -148,44 +197,45 @@ impl Shared {
         false
     }
 
-    /// Gives up idle things until so many bytes are gone, or nothing is idle.
-    pub(super) fn give_up(&self, bytes: u64) {
+    /// Gives up idle things, for an account, until so many bytes are gone, or nothing is idle.
+    pub(super) fn give_up(&self, account: u32, bytes: u64) {
+        let givers = Givers::to(self, account);
         let before = self.used.load(Ordering::Relaxed);
         for _ in 0..MAX_RECLAIMED {
             let gone = before.saturating_sub(self.used.load(Ordering::Relaxed));
-            if gone >= bytes || !self.reclaim_one() {
+            if gone >= bytes || !self.reclaim_one(&givers) {
                 return;
             }
         }
     }
 
-    fn reclaim_one(&self) -> bool {
+    fn reclaim_one(&self, givers: &Givers<'_>) -> bool {
         let reclaim = self.reclaim.get().and_then(Weak::upgrade);
-        let is_given_up = reclaim.is_some_and(|reclaim| reclaim.reclaim());
+        let is_given_up = reclaim.is_some_and(|reclaim| reclaim.reclaim(givers));
         if is_given_up {
             self.reclaimed.fetch_add(1, Ordering::Relaxed);
         }
         is_given_up
     }
 
-    /// The line in which reservations of this kind wait.
-    pub(super) fn line(&self, kind: MemoryKind) -> &Line {
-        let [turns, bodies] = &self.lines;
-        if kind == MemoryKind::Bodies { bodies } else { turns }
+    /// The line in which an account waits.
+    pub(super) fn line(&self, account: AccountId) -> &Line {
+        // There is one for each account.
+        &self.lines[account.number as usize]
     }
 
     /// Returns `true` if a turn waits: a body must not take what it waits for.
     pub(super) fn is_for_turns(&self) -> bool {
-        let [turns, _] = &self.lines;
-        turns.waiters.any()
+        self.waiting.any() && self.lines.iter().skip(1).any(|line| line.waiters.any())
     }
 
-    /// Wakes those who wait first.
+    /// Wakes the first one of each line.
     pub(super) fn freed(&self) {
-        for line in &self.lines {
-            if line.waiters.any() {
-                line.freed.notify_one();
-            }
+        if !self.waiting.any() {
+            return;
+        }
+        for line in self.lines.iter().filter(|line| line.waiters.any()) {
+            line.freed.notify_one();
         }
     }
 

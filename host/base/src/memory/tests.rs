@@ -5,26 +5,48 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::*;
+use crate::shares::Weights;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Idle things, the first of which is given up first.
+/// Idle things of agent types, the first of which is given up first.
 #[derive(Default)]
-struct IdleThings(Mutex<VecDeque<Reservation>>);
+struct IdleThings(Mutex<VecDeque<(&'static str, Reservation)>>);
+
+impl IdleThings {
+    fn push(&self, agent_type: &'static str, held: Reservation) {
+        self.0.lock().push_back((agent_type, held));
+    }
+
+    fn len(&self) -> usize {
+        self.0.lock().len()
+    }
+}
 
 impl Reclaim for IdleThings {
-    fn reclaim(&self) -> bool {
-        let oldest = self.0.lock().pop_front();
+    fn reclaim(&self, givers: &Givers<'_>) -> bool {
+        let mut all = self.0.lock();
+        let oldest = all.iter().position(|(agent_type, _)| givers.contains(agent_type));
+        let oldest = oldest.and_then(|place| all.remove(place));
+        drop(all);
         oldest.is_some()
     }
 
-    fn idle_bytes(&self) -> u64 {
-        self.0.lock().iter().map(Reservation::bytes).sum()
+    fn idle_bytes(&self, givers: &Givers<'_>) -> u64 {
+        let all = self.0.lock();
+        let giving = all.iter().filter(|(agent_type, _)| givers.contains(agent_type));
+        giving.map(|(_, held)| held.bytes()).sum()
     }
 }
 
 fn budget(limit: u64) -> (MemoryBudget, Arc<IdleThings>) {
-    let budget = MemoryBudget::new(limit, ["A".into(), "B".into()]);
+    budget_of(limit, &["A"])
+}
+
+/// A budget that these types divide, by equal weights.
+fn budget_of(limit: u64, types: &[&str]) -> (MemoryBudget, Arc<IdleThings>) {
+    let weights = types.iter().map(|name| ((*name).into(), 1)).collect::<Weights>();
+    let budget = MemoryBudget::new(limit, &weights);
     let idle = Arc::new(IdleThings::default());
     let weak: Weak<IdleThings> = Arc::downgrade(&idle);
     budget.reclaim_from(weak);
@@ -32,7 +54,11 @@ fn budget(limit: u64) -> (MemoryBudget, Arc<IdleThings>) {
 }
 
 fn of(budget: &MemoryBudget, bytes: u64) -> Reservation {
-    let mut reservation = budget.reservation(MemoryKind::Instances, Some("A"));
+    of_type(budget, "A", bytes)
+}
+
+fn of_type(budget: &MemoryBudget, agent_type: &str, bytes: u64) -> Reservation {
+    let mut reservation = budget.reservation(MemoryKind::Instances, Some(agent_type));
     reservation.grow(bytes);
     reservation
 }
@@ -44,7 +70,7 @@ fn shown(budget: &MemoryBudget, agent_type: Option<&str>, kind: MemoryKind) -> O
 
 #[test]
 fn what_is_dropped_is_given_back_to_its_account() {
-    let (budget, _idle) = budget(100);
+    let (budget, _idle) = budget_of(100, &["A", "B"]);
     let mut held = of(&budget, 30);
     held.shrink(10);
     held.set(25);
@@ -65,12 +91,12 @@ fn what_is_dropped_is_given_back_to_its_account() {
 fn what_is_idle_makes_room_and_what_is_in_use_does_not() {
     let (budget, idle) = budget(100);
     let in_use = of(&budget, 40);
-    idle.0.lock().extend([of(&budget, 30), of(&budget, 30)]);
+    (0..2).for_each(|_| idle.push("A", of(&budget, 30)));
     let mut more = of(&budget, 0);
     assert!(!more.try_grow(61));
-    assert_eq!((idle.0.lock().len(), budget.counts().0), (2, 0), "nothing goes for what does not fit anyway");
+    assert_eq!((idle.len(), budget.counts().0), (2, 0), "nothing goes for what does not fit anyway");
     assert!(more.try_grow(20));
-    assert_eq!((idle.0.lock().len(), budget.counts().0), (1, 1), "no more than is needed");
+    assert_eq!((idle.len(), budget.counts().0), (1, 1), "no more than is needed");
     assert!(more.try_grow(40));
     assert!(!more.try_grow(1), "nothing is idle");
     assert_eq!((more.bytes(), budget.reserved()), (60, 100));
@@ -136,7 +162,7 @@ async fn who_waits_gets_what_is_freed_in_the_order_of_arrival() {
     let ends = async {
         tokio::time::sleep(SECOND / 5).await;
         // A turn ends, and what it holds is idle from then on.
-        idle.0.lock().push_back(held);
+        idle.push("A", held);
         budget.became_idle();
     };
     tokio::join!(waits, waits_behind, ends);
@@ -160,4 +186,65 @@ async fn a_large_body_takes_nothing_that_a_turn_waits_for() {
         large.wait_grow(10 * MIB, 2 * SECOND).await.expect("no turn waits any more");
     };
     tokio::join!(turn_waits, bodies_wait);
+}
+
+/// Bytes of a budget in which each of two types has a floor of 200, and small bodies have 50.
+const DIVIDED: u64 = 1_600;
+
+#[test]
+fn no_type_takes_what_another_has_a_right_to() {
+    let (budget, _idle) = budget_of(DIVIDED, &["A", "B"]);
+    let mut hog = of(&budget, 0);
+    assert!(!hog.try_grow(1_351) && hog.try_grow(1_350) && !hog.try_grow(1));
+    let mut body = budget.reservation(MemoryKind::Bodies, None);
+    assert!(body.try_grow(50), "its caller is heard");
+    let mut neighbour = of_type(&budget, "B", 0);
+    assert!(neighbour.try_grow(200) && !neighbour.try_grow(1));
+    assert_eq!((budget.reserved(), budget.excess()), (DIVIDED, 0));
+}
+
+#[test]
+fn a_right_to_memory_holds_while_another_type_goes_beyond_the_budget() {
+    let (budget, _idle) = budget_of(DIVIDED, &["A", "B"]);
+    let mut hog = of(&budget, 1_350);
+    hog.begin_turn();
+    assert!(hog.try_grow(500), "one turn may");
+    assert!(of_type(&budget, "B", 0).try_grow(200));
+}
+
+#[test]
+fn idle_things_are_taken_from_who_has_more() {
+    let (budget, idle) = budget_of(DIVIDED, &["A", "B"]);
+    idle.push("B", of_type(&budget, "B", 300));
+    (0..2).for_each(|_| idle.push("A", of(&budget, 500)));
+    let mut hog = of(&budget, 0);
+    assert!(hog.try_grow(400) && hog.try_grow(400));
+    let left = || idle.0.lock().iter().map(|(agent_type, _)| *agent_type).collect::<Vec<_>>();
+    assert_eq!(left(), ["B"], "a type beyond its share makes room for itself");
+    assert!(!hog.try_grow(500));
+    assert_eq!(left(), ["B"]);
+    // The other one has more now.
+    drop(hog);
+    idle.push("B", of_type(&budget, "B", 900));
+    assert!(of(&budget, 0).try_grow(400));
+    assert_eq!(left(), ["B"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_within_its_share_comes_before_one_beyond_it() {
+    let (budget, _idle) = budget_of(DIVIDED, &["A", "B"]);
+    let (mut held, mut hog, mut neighbour) = (of(&budget, 1_350), of(&budget, 0), of_type(&budget, "B", 0));
+    let hog_waits = async { hog.wait_grow(100, SECOND).await };
+    let neighbour_waits = async {
+        tokio::time::sleep(SECOND / 10).await;
+        neighbour.wait_grow(400, SECOND).await
+    };
+    let ends = async {
+        for _ in 0..2 {
+            tokio::time::sleep(SECOND / 5).await;
+            held.shrink(100);
+        }
+    };
+    let (hog, neighbour, ()) = tokio::join!(hog_waits, neighbour_waits, ends);
+    assert_eq!((hog, neighbour), (Err(MemoryExhausted), Ok(())));
 }

@@ -59,7 +59,7 @@ impl Core {
             tracing::warn!(code = error.code.as_str(), "{}", error.message);
         }
         let outbox = Arc::new(Outbox::default());
-        let memory = MemoryBudget::new(limits.memory(), manifest.agents.keys().cloned());
+        let memory = MemoryBudget::new(limits.memory(), &manifest.weights());
         tracing::debug!("the budget of memory is {}", ByteSize(memory.limit()));
         let Outside { backend, router, data_lock } = open_backend(options, manifest, &outbox, &memory)?;
         let max_live_instances = live_instances(limits);

@@ -8,8 +8,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use daca_base::memory::Givers;
+
 use super::idle_entries::IdleEntries;
-use super::reclaim_list::ReclaimList;
+use super::reclaim_list::{ReclaimList, Taken};
 use super::record::Activation;
 use super::worth::{Rank, Worth};
 use crate::component::Instance;
@@ -79,16 +81,21 @@ impl IdleMemory {
         false
     }
 
-    /// Gives up an idle instance or an idle actor's state: first the cheap instances, then what is worth least. Returns
-    /// `false` if there is neither.
-    pub(super) fn give_up_any(&self) -> bool {
+    /// Gives up an idle instance or an idle actor's state of these agent types: first the cheap instances, then what is
+    /// worth least. Returns `false` if there is neither.
+    pub(super) fn give_up_any(&self, givers: &Givers<'_>) -> bool {
         loop {
-            let given_up = match (self.cheap.least(), self.costly.least(), self.caches.least()) {
-                (None, None, None) => return false,
-                (Some(_), _, _) => self.give_up_cheap(),
-                (None, Some(instance), Some(cache)) if cache.worth < instance.worth => self.give_up_cache(),
-                (None, Some(_), _) => self.give_up_least(&self.costly, Activation::give_up_instance),
-                (None, None, Some(_)) => self.give_up_cache(),
+            let lists = [&self.cheap, &self.costly, &self.caches];
+            let given_up = match lists.map(|list| list.least(givers)) {
+                [None, None, None] => return false,
+                [Some(_), _, _] => give_up_cheap(self.cheap.pop_least(givers)),
+                [None, Some(instance), Some(cache)] if cache.worth < instance.worth => {
+                    self.give_up_cache(givers)
+                }
+                [None, Some(_), _] => {
+                    self.give_up(self.costly.pop_least(givers), Activation::give_up_instance)
+                }
+                [None, None, Some(_)] => self.give_up_cache(givers),
             };
             if given_up {
                 return true;
@@ -96,15 +103,15 @@ impl IdleMemory {
         }
     }
 
-    /// The bytes that all of them could give up, or more.
-    pub(super) fn bytes(&self) -> u64 {
-        [&self.cheap, &self.costly, &self.caches].map(ReclaimList::bytes).iter().sum()
+    /// The bytes that these agent types could give up, or more.
+    pub(super) fn bytes(&self, givers: &Givers<'_>) -> u64 {
+        [&self.cheap, &self.costly, &self.caches].map(|list| list.bytes(givers)).iter().sum()
     }
 
-    /// Drops cheap instances beyond the few that are kept.
+    /// Drops cheap instances beyond the few that are kept, of the type that has most of them.
     pub(super) fn trim(&self) {
         while self.cheap.len() > MAX_CHEAP {
-            self.give_up_cheap();
+            give_up_cheap(self.cheap.pop_least_of_most());
         }
     }
 
@@ -113,18 +120,13 @@ impl IdleMemory {
         [self.cheap.all(), self.costly.all()].concat()
     }
 
-    /// Takes the first cheap instance. It says nothing of what others are worth: cheap ones come and go with every turn.
-    fn give_up_cheap(&self) -> bool {
-        self.cheap.pop_least().is_some_and(|taken| taken.activation.give_up_instance(taken.rank))
+    fn give_up_cache(&self, givers: &Givers<'_>) -> bool {
+        self.give_up(self.caches.pop_least(givers), Activation::give_up_cache)
     }
 
-    fn give_up_cache(&self) -> bool {
-        self.give_up_least(&self.caches, Activation::give_up_cache)
-    }
-
-    /// Takes the first entry of a list. It may be out of date: then nothing is given up.
-    fn give_up_least(&self, list: &ReclaimList, give_up: fn(&Activation, Rank) -> bool) -> bool {
-        let Some(taken) = list.pop_least() else { return false };
+    /// Gives up the first entry of a list. It may be out of date: then nothing is given up.
+    fn give_up(&self, taken: Option<Taken>, give_up: fn(&Activation, Rank) -> bool) -> bool {
+        let Some(taken) = taken else { return false };
         let is_given_up = give_up(&taken.activation, taken.rank);
         if is_given_up {
             self.worth.given_up(taken.rank.worth);
@@ -135,4 +137,9 @@ impl IdleMemory {
     fn instances(&self, is_cheap: bool) -> &ReclaimList {
         if is_cheap { &self.cheap } else { &self.costly }
     }
+}
+
+/// Gives up a cheap instance. It says nothing of what others are worth: cheap ones come and go with every turn.
+fn give_up_cheap(taken: Option<Taken>) -> bool {
+    taken.is_some_and(|taken| taken.activation.give_up_instance(taken.rank))
 }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use daca_base::memory::{MemoryBudget, MemoryKind, Reclaim, Reservation, machine};
+use daca_base::memory::{Givers, MemoryBudget, MemoryKind, Reclaim, Reservation, machine};
 use daca_model::CallError;
 use tokio::time::Instant;
 
@@ -23,12 +23,12 @@ const SMALL_PAYLOAD: u64 = 1024;
 const CROWDED: u64 = 4;
 
 impl Reclaim for Services {
-    fn reclaim(&self) -> bool {
-        self.live.idle.give_up_any()
+    fn reclaim(&self, givers: &Givers<'_>) -> bool {
+        self.live.idle.give_up_any(givers)
     }
 
-    fn idle_bytes(&self) -> u64 {
-        self.live.idle.bytes()
+    fn idle_bytes(&self, givers: &Givers<'_>) -> u64 {
+        self.live.idle.bytes(givers)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use daca_base::memory::Givers;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::record::Activation;
@@ -18,22 +19,20 @@ pub(super) struct ReclaimList {
     inner: Mutex<Entries>,
     /// The number of entries.
     len: AtomicUsize,
-    /// The bytes of all entries, and of those that are being given up.
-    bytes: AtomicU64,
 }
 
 /// An entry that was taken, to give up what it stands for. Its bytes count until it is dropped: at no time do fewer count
 /// than there are.
-pub(super) struct Taken<'a> {
+pub(super) struct Taken {
     pub(super) rank: Rank,
     pub(super) activation: Arc<Activation>,
     bytes: u64,
-    list: &'a ReclaimList,
+    of_type: Arc<AtomicU64>,
 }
 
-impl Drop for Taken<'_> {
+impl Drop for Taken {
     fn drop(&mut self) {
-        self.list.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.of_type.fetch_sub(self.bytes, Ordering::AcqRel);
     }
 }
 
@@ -44,33 +43,50 @@ struct Entries {
     of_types: BTreeMap<Arc<str>, OfType>,
 }
 
-/// The entries of an agent type, with their bytes.
-type OfType = BTreeMap<Rank, (Arc<Activation>, u64)>;
+/// The entries of an agent type.
+#[derive(Default)]
+struct OfType {
+    /// With their bytes.
+    entries: BTreeMap<Rank, (Arc<Activation>, u64)>,
+    /// The bytes of all entries, and of those that are being given up.
+    bytes: Arc<AtomicU64>,
+}
+
+impl OfType {
+    fn least(&self) -> Option<Rank> {
+        self.entries.first_key_value().map(|(rank, _)| *rank)
+    }
+
+    fn take(&mut self, rank: Rank) -> Option<Taken> {
+        let (activation, bytes) = self.entries.remove(&rank)?;
+        Some(Taken { rank, activation, bytes, of_type: self.bytes.clone() })
+    }
+}
 
 impl Entries {
-    /// The type of what is worth least, and its place.
-    fn least(&self) -> Option<(&Arc<str>, Rank)> {
-        let first = self
-            .of_types
-            .iter()
-            .filter_map(|(agent_type, of_type)| Some((agent_type, *of_type.first_key_value()?.0)));
-        first.min_by_key(|(_, rank)| *rank)
+    /// What is worth least among that of these agent types, and of which type it is.
+    fn least(&self, givers: &Givers<'_>) -> Option<(Rank, &Arc<str>)> {
+        let first =
+            self.of_types.iter().filter_map(|(agent_type, of_type)| Some((of_type.least()?, agent_type)));
+        first.filter(|(_, agent_type)| givers.contains(agent_type)).min()
     }
 }
 
 impl ReclaimList {
     /// Adds an activation that could give up so many bytes. Returns the place of its entry.
     pub(super) fn push(&self, activation: &Arc<Activation>, worth: u64, bytes: u64) -> Rank {
-        self.bytes.fetch_add(bytes, Ordering::AcqRel);
         let mut inner = self.lock();
         inner.last_number += 1;
         let rank = Rank { worth, number: inner.last_number };
-        let (agent_type, entry) = (&activation.address.agent_type, (activation.clone(), bytes));
-        match inner.of_types.get_mut(agent_type) {
-            Some(of_type) => drop(of_type.insert(rank, entry)),
-            None => drop(inner.of_types.insert(agent_type.clone(), OfType::from([(rank, entry)]))),
+        let agent_type = &activation.address.agent_type;
+        if !inner.of_types.contains_key(agent_type) {
+            inner.of_types.insert(agent_type.clone(), OfType::default());
         }
-        self.len.fetch_add(1, Ordering::Relaxed);
+        if let Some(of_type) = inner.of_types.get_mut(agent_type) {
+            of_type.bytes.fetch_add(bytes, Ordering::AcqRel);
+            of_type.entries.insert(rank, (activation.clone(), bytes));
+            self.len.fetch_add(1, Ordering::Relaxed);
+        }
         rank
     }
 
@@ -81,29 +97,40 @@ impl ReclaimList {
         drop(removed);
     }
 
-    /// The place of what is worth least.
-    pub(super) fn least(&self) -> Option<Rank> {
-        self.lock().least().map(|(_, rank)| rank)
+    /// The place of what is worth least among that of these agent types.
+    pub(super) fn least(&self, givers: &Givers<'_>) -> Option<Rank> {
+        self.lock().least(givers).map(|(rank, _)| rank)
     }
 
-    /// Takes what is worth least.
-    pub(super) fn pop_least(&self) -> Option<Taken<'_>> {
+    /// Takes what is worth least among that of these agent types.
+    pub(super) fn pop_least(&self, givers: &Givers<'_>) -> Option<Taken> {
         let mut inner = self.lock();
-        let (agent_type, rank) = inner.least()?;
+        let (rank, agent_type) = inner.least(givers)?;
         let agent_type = agent_type.clone();
         self.take(&mut inner, &agent_type, rank)
     }
 
     /// The same of one agent type.
-    pub(super) fn pop_least_of(&self, agent_type: &str) -> Option<Taken<'_>> {
+    pub(super) fn pop_least_of(&self, agent_type: &str) -> Option<Taken> {
         let mut inner = self.lock();
-        let rank = *inner.of_types.get(agent_type)?.first_key_value()?.0;
+        let rank = inner.of_types.get(agent_type)?.least()?;
         self.take(&mut inner, agent_type, rank)
     }
 
-    /// The bytes that could be given up, or more.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Acquire)
+    /// The same of the type that has most entries.
+    pub(super) fn pop_least_of_most(&self) -> Option<Taken> {
+        let mut inner = self.lock();
+        let most = inner.of_types.iter().max_by_key(|(_, of_type)| of_type.entries.len());
+        let agent_type = most?.0.clone();
+        let rank = inner.of_types.get(&agent_type)?.least()?;
+        self.take(&mut inner, &agent_type, rank)
+    }
+
+    /// The bytes that these agent types could give up, or more.
+    pub(super) fn bytes(&self, givers: &Givers<'_>) -> u64 {
+        let inner = self.lock();
+        let giving = inner.of_types.iter().filter(|(agent_type, _)| givers.contains(agent_type));
+        giving.map(|(_, of_type)| of_type.bytes.load(Ordering::Acquire)).sum()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -113,14 +140,14 @@ impl ReclaimList {
     /// All activations in the list.
     pub(super) fn all(&self) -> Vec<Arc<Activation>> {
         let inner = self.lock();
-        let all = inner.of_types.values().flat_map(BTreeMap::values);
+        let all = inner.of_types.values().flat_map(|of_type| of_type.entries.values());
         all.map(|(activation, _)| activation.clone()).collect()
     }
 
-    fn take(&self, inner: &mut Entries, agent_type: &str, rank: Rank) -> Option<Taken<'_>> {
-        let (activation, bytes) = inner.of_types.get_mut(agent_type)?.remove(&rank)?;
+    fn take(&self, inner: &mut Entries, agent_type: &str, rank: Rank) -> Option<Taken> {
+        let taken = inner.of_types.get_mut(agent_type)?.take(rank)?;
         self.len.fetch_sub(1, Ordering::Relaxed);
-        Some(Taken { rank, activation, bytes, list: self })
+        Some(taken)
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {

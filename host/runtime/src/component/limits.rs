@@ -203,7 +203,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_turn_for_which_the_host_has_no_memory_is_starved() {
-        let budget = MemoryBudget::new(2 * MIB as u64, ["A".into()]);
+        let budget = MemoryBudget::new(2 * MIB as u64, &[("A".into(), 1)].into_iter().collect());
         let (mut one, mut other) = (limiter(&budget), limiter(&budget));
         let _writes = [one.begin_turn(), other.begin_turn()];
         assert!(matches!(one.memory_growing(0, 3 * MIB, None).await, Ok(true)), "one may go beyond");

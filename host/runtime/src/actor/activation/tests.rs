@@ -159,7 +159,7 @@ async fn an_idle_actor_gives_back_the_memory_of_a_version_that_was_replaced() {
 
 /// A host that has so many KiB left of its budget of memory, and what takes the rest.
 async fn with_memory_left(kibibytes: u64) -> (FakeHost, MemoryBudget, Reservation) {
-    let memory = MemoryBudget::new(64 * 1024 * 1024, ["A".into()]);
+    let memory = MemoryBudget::new(64 * 1024 * 1024, &[("A".into(), 1)].into_iter().collect());
     let host = FakeHost::within(FakeBackend::sound(), memory.clone()).await;
     let mut taken = memory.reservation(MemoryKind::Code, None);
     taken.set(memory.limit() - memory.reserved() - kibibytes * 1024);
