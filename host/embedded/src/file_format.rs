@@ -1,5 +1,5 @@
 //! The format of the state file as a whole: a number in a table of its own. A host that is older than the file refuses it
-//! at the start, rather than to take what it does not know for nothing.
+//! at the start, rather than ignore what it does not know.
 //!
 //! Tables and fields that older hosts may ignore need no new number.
 

@@ -71,10 +71,14 @@ impl<T> FairQueue<T> {
         self.waiting += 1;
     }
 
+    /// The next item.
+    pub fn first(&self) -> Option<&T> {
+        self.types[self.next_type()?].waiting.front()
+    }
+
     /// Takes the next item. [`FairQueue::ended`] must follow.
     pub fn pop(&mut self) -> Option<(Share, T)> {
-        let types = self.types.iter().enumerate().filter(|(_, of)| !of.waiting.is_empty());
-        let (number, _) = types.min_by_key(|(_, of)| of.rank(self.guess))?;
+        let number = self.next_type()?;
         let of = self.of(Share(number));
         let item = of.waiting.pop_front()?;
         of.running += 1;
@@ -121,6 +125,12 @@ impl<T> FairQueue<T> {
     pub fn take_all(&mut self) -> Vec<T> {
         self.waiting = 0;
         self.types.iter_mut().flat_map(|of| of.waiting.drain(..)).collect()
+    }
+
+    /// The number of the type whose item is next.
+    fn next_type(&self) -> Option<usize> {
+        let types = self.types.iter().enumerate().filter(|(_, of)| !of.waiting.is_empty());
+        types.min_by_key(|(_, of)| of.rank(self.guess)).map(|(number, _)| number)
     }
 
     /// A share is made only for a queue that has it.

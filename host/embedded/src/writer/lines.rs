@@ -43,6 +43,11 @@ impl Lines {
         self.commits.push(share, commit);
     }
 
+    /// The bytes of the commit that is next.
+    pub(super) fn next_bytes(&self) -> Option<usize> {
+        self.commits.first().map(|commit| commit.bytes)
+    }
+
     /// Takes the commit that is next.
     pub(super) fn take_next(&mut self) -> Option<CommitRequest> {
         let (share, commit) = self.commits.pop()?;

@@ -9,9 +9,9 @@ use daca_model::backend::Error;
 
 /// Commits that share one transaction.
 const MAX_BATCH: usize = 512;
-/// Their bytes, apart from the last one: the pages are in memory until it is committed, and the next transaction, with the
-/// commits of others, does not wait for longer.
-pub(super) const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// Their bytes, if there are several: the pages are in memory until it is committed, and the next transaction, with the
+/// commits of others, does not wait for longer. A larger commit has a transaction of its own.
+pub(super) const MAX_BATCH_BYTES: usize = 2 * 1024 * 1024;
 
 /// The commits of one transaction.
 #[derive(Default)]
@@ -27,8 +27,9 @@ impl Batch {
         self.requests.push(request);
     }
 
-    fn is_full(&self) -> bool {
-        self.requests.len() >= MAX_BATCH || self.bytes >= MAX_BATCH_BYTES
+    fn has_room(&self, bytes: usize) -> bool {
+        self.requests.is_empty()
+            || (self.requests.len() < MAX_BATCH && self.bytes.saturating_add(bytes) <= MAX_BATCH_BYTES)
     }
 }
 
@@ -82,7 +83,7 @@ impl Queue {
     pub(super) fn fill(&mut self, batch: &mut Batch) -> bool {
         let before = batch.requests.len();
         self.receive();
-        while !batch.is_full()
+        while self.lines.next_bytes().is_some_and(|bytes| batch.has_room(bytes))
             && let Some(commit) = self.lines.take_next()
         {
             batch.add(commit);
@@ -156,14 +157,29 @@ mod tests {
     fn a_commit_does_not_wait_behind_all_those_of_another_type() {
         let mut queue = queue([("hog", Quota::UNLIMITED), ("neighbour", Quota::UNLIMITED)]);
         (0..30).for_each(|_| queue.lines.push(commit("hog", MIB)));
-        assert_eq!(next_batch(&mut queue).len(), 8, "a transaction is bounded");
+        assert_eq!(next_batch(&mut queue).len(), 2, "a transaction is bounded");
         (0..2).for_each(|_| queue.lines.push(commit("neighbour", 10)));
         let next = next_batch(&mut queue);
         let place = types(&next).iter().position(|agent_type| *agent_type == "neighbour");
         assert!(place.is_some_and(|place| place <= 1), "{:?}", types(&next));
         assert_eq!(types(&next).iter().filter(|agent_type| **agent_type == "neighbour").count(), 2);
         let left = std::iter::from_fn(|| Some(next_batch(&mut queue)).filter(|batch| !batch.is_empty()));
-        assert_eq!(left.map(|batch| batch.len()).sum::<usize>(), 30 - 8 - (next.len() - 2));
+        assert_eq!(left.map(|batch| batch.len()).sum::<usize>(), 30 - 2 - (next.len() - 2));
+    }
+
+    #[test]
+    fn a_large_commit_keeps_nobody_waiting_in_its_transaction() {
+        let mut queue = queue([("hog", Quota::UNLIMITED), ("neighbour", Quota::UNLIMITED)]);
+        (0..3).for_each(|_| queue.lines.push(commit("hog", 3 * MIB)));
+        let mut transactions = Vec::new();
+        for _ in 0..5 {
+            let batch = next_batch(&mut queue);
+            transactions.push(types(&batch).concat());
+            if transactions.len() < 3 {
+                queue.lines.push(commit("neighbour", 10));
+            }
+        }
+        assert_eq!(transactions, ["hog", "neighbour", "neighbour", "hog", "hog"]);
     }
 
     #[test]
@@ -171,7 +187,7 @@ mod tests {
         let heavy = Quota { weight: 3, ..Quota::UNLIMITED };
         let mut queue = queue([("heavy", heavy), ("light", Quota::UNLIMITED)]);
         for agent_type in ["heavy", "light"] {
-            (0..40).for_each(|_| queue.lines.push(commit(agent_type, MIB)));
+            (0..40).for_each(|_| queue.lines.push(commit(agent_type, MIB / 4)));
         }
         let batches = [next_batch(&mut queue), next_batch(&mut queue)];
         let heavy = batches.iter().flat_map(|batch| types(batch)).filter(|name| *name == "heavy").count();
