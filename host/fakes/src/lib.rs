@@ -1,5 +1,5 @@
 //! Fakes that the unit tests of several crates of the host share. A crate of its own, so that no test changes the features
-//! with which the host itself is built. A fake that one crate alone needs lies there.
+//! with which the host itself is built. A fake that only one crate needs stays in that crate.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -51,7 +51,7 @@ pub struct HostLimits {
     pub max_body: ByteSize,
     /// The bytes of all bodies that the host holds: those that arrive, and those of calls that wait or run. Further
     /// ones are answered 503. The default is 256 MiB, or four times the maximum size of a body if that is more, but
-    /// no more than a quarter of `memory`. Behind a sidecar its calls have one half, and all others the other; each half
+    /// no more than a quarter of `memory`, and at least two bodies. Behind a sidecar its calls have one half, and all others the other; each half
     /// holds at least one body.
     pub max_held_body_bytes: Option<ByteSize>,
     /// The time for a whole body to arrive, or it is answered 408; and the time for an answer to be read.

@@ -1,5 +1,5 @@
-//! Refuses what is written in the place of a table. The reader would take an array there, as the values of the table's
-//! keys in an order that no document tells.
+//! Refuses anything but a table where a table belongs. The parser would otherwise accept an array there, and assign its
+//! elements to the table's keys in an undocumented order.
 
 use daca_base::ErrorCode;
 use toml::Spanned;

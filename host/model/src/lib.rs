@@ -2,7 +2,8 @@
 //! turn needs and produces ([`backend`]), what a backup consists of ([`backup`]), the phase of the host ([`Lifecycle`]),
 //! what deployments did ([`deployment`]), the name of a script's file
 //! ([`FileName`]), what operators ask and are told ([`admin`]), and why something was not done
-//! ([`CallError`], [`Fault`]). It has no logic of its own and does no I/O.
+//! ([`CallError`], [`Fault`]). Its only logic reads and writes formats that several crates must understand in the same
+//! way; I/O is behind its traits.
 
 mod address;
 pub mod admin;
@@ -37,3 +38,7 @@ pub use turn_kind::TurnKind;
 
 /// The maximum size of a component file in bytes.
 pub const MAX_COMPONENT: u64 = 256 * 1024 * 1024;
+/// The maximum size of a signature file in bytes. A real one has 89.
+pub const MAX_SIGNATURE: u64 = 1_024;
+/// The maximum length of a version's label in bytes: it is a column of a table, and a value in every actor's state.
+pub const MAX_LABEL: usize = 64;

@@ -54,7 +54,9 @@ pub(super) const TABLE: Table = Table {
         ),
         key(
             "max-held-body-bytes",
-            Words("`256MiB`, or four times `max-body` if that is more; at most a quarter of `memory`"),
+            Words(
+                "`256MiB`, or four times `max-body` if that is more; at most a quarter of `memory`, but at least twice `max-body`",
+            ),
             "all bodies that arrive, or whose calls wait or run; one more is answered 503. Behind a sidecar, half of them for calls from this machine. Not less than `max-body`",
         ),
         key(
