@@ -3,7 +3,7 @@
 //! ([`task`]), the waits of retries ([`backoff`]), the codes of errors ([`error_code`]) and how people see errors
 //! ([`explanation`]), and formats of people and of Dapr ([`address`], [`go_duration`]). [`digest`] names bytes, an
 //! [`archive`] shows whether it is whole, [`shares`] divide what all agent types use, [`memory`] is the budget of what the
-//! process holds, and [`waiters`] counts those who wait.
+//! process holds, [`waiters`] counts those who wait, and [`panics`] keeps expected panics out of the log.
 
 pub mod address;
 pub mod archive;

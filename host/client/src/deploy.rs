@@ -10,12 +10,10 @@ use super::admin::{self, Admin, Error};
 use super::{Form, outcome};
 use daca_base::files::read_bounded;
 use daca_model::admin::{SIGNATURE_HEADER, VersionRequest};
-use daca_model::{FileName, MAX_COMPONENT};
+use daca_model::{FileName, MAX_COMPONENT, MAX_SIGNATURE};
 
 /// The share of a version that serves all actors, in percent.
 const ALL: u8 = 100;
-/// The maximum size of a signature file in bytes.
-const MAX_SIGNATURE: u64 = 1024;
 
 /// The arguments of a deployment.
 pub struct Deployment<'a> {

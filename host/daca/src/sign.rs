@@ -18,12 +18,11 @@ use daca_base::text::utf8;
 use daca_base::{ErrorCode, Explained, Explanation};
 use daca_deploy::watch::{ComponentFile, signature_path};
 use daca_manifest::signature::{self, Signer};
+use daca_model::MAX_SIGNATURE;
 use daca_runtime::component::{LoadError, check_header};
 
 /// The maximum size of a key file in bytes. A real one has about 120.
 const MAX_KEY_FILE: u64 = 16 * 1024;
-/// The bytes of a file that are read to see whether it is a signature, which has 89.
-const MAX_SIGNATURE_FILE: u64 = 1024;
 
 /// The arguments of `daca sign`.
 #[derive(Debug, clap::Args)]
@@ -215,7 +214,7 @@ fn refuse_other_files(target: &Path) -> std::io::Result<()> {
 
 fn holds_signature(path: &Path) -> std::io::Result<bool> {
     let mut text = Vec::new();
-    open_regular(path)?.take(MAX_SIGNATURE_FILE).read_to_end(&mut text)?;
+    open_regular(path)?.take(MAX_SIGNATURE).read_to_end(&mut text)?;
     Ok(std::str::from_utf8(&text).is_ok_and(signature::is_signature))
 }
 

@@ -1,8 +1,9 @@
 //! The backend behind a Dapr sidecar: state, events, bindings, secrets and calls to actors go to it over gRPC.
 //!
 //! The other direction, the sidecar's callbacks, is in `daca-server`. This file has the traits, in the order of their
-//! methods. [`state`] reads and writes, [`schedules`] keeps reminders and timers, [`publisher`] publishes, [`in_flight`]
-//! limits concurrent requests, and [`shared`] has the hosts' shared state. [`watch`] follows the sidecar's health,
+//! methods. [`state`] reads and writes, [`schedules`] registers reminders and timers ([`wakeups`] encodes them,
+//! [`reminders`] reads reminders, [`timers`] records timers), [`publisher`] publishes, [`in_flight`] limits concurrent
+//! requests, and [`shared`] has the hosts' shared state. [`watch`] follows the sidecar's health,
 //! [`epoch`] counts the ownership epochs, and [`connection`] keeps the connection. [`names`] has the names' form for the
 //! sidecar, and [`status`] and [`texts`] interpret its errors. [`invoke`] calls actors, for `daca-routing`.
 

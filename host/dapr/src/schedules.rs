@@ -1,4 +1,4 @@
-//! Reminders and timers, which the sidecar's scheduler keeps.
+//! Registers and removes reminders, which Dapr's scheduler keeps, and timers, which the sidecar keeps in memory.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};

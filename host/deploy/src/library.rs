@@ -34,8 +34,6 @@ use signatures::{Signatures, signature_files};
 
 /// The maximum number of files of a mounted folder that are read.
 const MAX_MOUNTED: usize = 1_000;
-/// The maximum size of a signature file in bytes.
-const MAX_SIGNATURE: u64 = 1_024;
 /// The maximum size in bytes of a file that names the serving version.
 const MAX_NOTE: u64 = 1_024;
 /// The maximum size of a record in bytes: far more than a thousand versions and pins have.

@@ -10,14 +10,11 @@ use super::Error;
 use super::library::Stored;
 use daca_manifest::signature;
 use daca_manifest::{AgentType, DeployRules};
-use daca_model::FileName;
+use daca_model::{FileName, MAX_LABEL};
 use daca_runtime::actor::{Actors, SmokeTestFailure};
 use daca_runtime::component::{
     Compiling, ComponentVersion, Engine, Outline, ParsedScript, absent_imports, imports_without_permission,
 };
-
-/// The maximum length of a label in bytes.
-const MAX_LABEL: usize = 64;
 
 /// Checks and compiles. Cheap to clone.
 #[derive(Clone)]

@@ -20,10 +20,8 @@ use tokio::time::Instant;
 
 use daca_base::ErrorCode;
 use daca_base::files::read_bounded;
-use daca_model::MAX_COMPONENT;
+use daca_model::{MAX_COMPONENT, MAX_SIGNATURE};
 
-/// The bytes of a signature file that are read. A longer one is not a signature, which these bytes show.
-const MAX_SIGNATURE: u64 = 1024;
 /// The poll interval when no event arrives.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// A file that replaced another one is complete: it is written before it is renamed.

@@ -83,7 +83,8 @@ async fn admit(State(token): State<Option<AdminToken>>, request: Request, next: 
         return HttpError::new(ErrorCode::OriginRefused, detail).into_response();
     }
     if let Some(token) = token.filter(|token| !token.is_in(headers)) {
-        if let Some(number) = token.refusals().count() {
+        if let Some(left_out) = token.refusals().admit() {
+            let number = left_out + 1;
             tracing::warn!(
                 code = ErrorCode::AdminUnauthorized.as_str(),
                 number,

@@ -78,7 +78,8 @@ pub(super) async fn require_token(
 ) -> Response {
     match token {
         Some(token) if !token.is_in(request.headers()) => {
-            if let Some(number) = token.refusals().count() {
+            if let Some(left_out) = token.refusals().admit() {
+                let number = left_out + 1;
                 tracing::warn!(
                     code = ErrorCode::AppTokenRefused.as_str(),
                     path = &*printable(request.uri().path()),
@@ -165,7 +166,7 @@ async fn ask_host(
     context: CallContext,
 ) -> Result<Bytes, CallError> {
     let (request, _sealed) = state.seal.open(actor, method, payload, context.mark.as_ref()).await?;
-    state.actors.see_to_effects(actor, request, context).await
+    state.actors.handle_effects_request(actor, request, context).await
 }
 
 /// The caller retries the call.

@@ -218,6 +218,6 @@ pub(super) async fn ask_owner(
             let call = ActorCall { actor: actor.clone(), method: EFFECTS_METHOD.to_owned(), payload };
             router.call(call, CallContext::of_host()).await
         }
-        None => actors.see_to_effects(actor, request, CallContext::of_host()).await,
+        None => actors.handle_effects_request(actor, request, CallContext::of_host()).await,
     }
 }

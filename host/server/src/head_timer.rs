@@ -1,8 +1,8 @@
 //! The timer that hyper has for the heads of requests. It never ends.
 //!
-//! The socket has the relevant times ([`super::socket`]), and looks at them when hyper reads. hyper reads on after an
-//! answer, so that it is asked, if there is a time for the next head. With a real timer, it would be set for each head,
-//! and taken back with its first byte: both take the lock of the runtime's timers.
+//! The socket has the relevant times ([`super::socket`]), and checks them when hyper reads. hyper keeps reading after an
+//! answer, so that the socket can check, only if a timeout for the next head is configured. A real timer would be set
+//! for each head and cancelled with its first byte, and each of these takes the lock of the runtime's timers.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

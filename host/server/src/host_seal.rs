@@ -24,7 +24,7 @@ use sha2::Sha256;
 
 use self::key::{Key, SharedKey};
 use self::seen::{SEAL_TIME, Seal, SealedCall, SeenSeals};
-use super::seldom::Seldom;
+use super::log_limit::LogLimit;
 
 /// The maximum length of a sealed request in bytes.
 const MAX_SEALED: usize = 8 * 1024;
@@ -38,7 +38,7 @@ pub struct HostSeal {
 struct Inner {
     key: SharedKey,
     seen: Arc<SeenSeals>,
-    refused: Seldom,
+    refused: LogLimit,
 }
 
 /// A request with its seal.
@@ -58,7 +58,7 @@ impl HostSeal {
     /// The seals of the hosts that share this store. A single host shares none, and calls nobody.
     pub fn new(store: Option<Arc<dyn SharedStore>>) -> HostSeal {
         let inner = |store| {
-            let (key, seen, refused) = (SharedKey::new(store), Arc::default(), Seldom::default());
+            let (key, seen, refused) = (SharedKey::new(store), Arc::default(), LogLimit::every_second());
             Arc::new(Inner { key, seen, refused })
         };
         HostSeal { inner: store.map(inner) }

@@ -1,9 +1,9 @@
 //! HTTP: the clients of the host, and the format of their answers.
 //!
-//! [`app`] serves the manifest's routes and subscriptions to users and brokers, [`callbacks`] a Dapr sidecar, and
-//! [`admin`] the operator, to whom [`logs`] shows the log, [`metrics`] the metrics, [`top`] what the agent types use,
-//! and [`versions`] what is deployed, and who takes a [`backup`], and whom [`effects`] shows what does not leave
-//! ([`openapi`] describes this API, [`query`] checks its parameters, and `daca_model::admin` has its types). All end in
+//! [`app`] serves the manifest's routes and subscriptions to users and brokers, [`callbacks`] serves a Dapr sidecar,
+//! and [`admin`] serves the operator. Parts of the admin API have files of their own: [`logs`], [`metrics`], [`top`]
+//! (what the agent types use), [`versions`], [`backup`], and [`effects`] (pending effects and dead letters).
+//! [`openapi`] describes this API, [`query`] checks its parameters, and `daca_model::admin` has its types. All end in
 //! [`daca_routing::CallRouter`], or in [`daca_runtime::actor::Actors`] for what a sidecar has brought to its
 //! destination; nothing here knows what an actor does. [`inputs`] handles failed messages of bindings, and [`events`]
 //! events; both publish [`dead_letters`]. [`server`] accepts connections and shuts down. [`connections`] limits their
@@ -39,13 +39,13 @@ mod host_seal;
 mod inputs;
 mod json_answer;
 mod lingering;
+mod log_limit;
 mod logs;
 mod metrics;
 mod openapi;
 mod query;
 mod rate;
 mod requests;
-mod seldom;
 mod server;
 mod socket;
 mod subscriptions;

@@ -33,7 +33,7 @@ use super::connections::{ConnectionPermit, Connections};
 use super::head::{self, HeadCut, LineLimits};
 use super::head_timer::HeadTimer;
 use super::lingering::Lingering;
-use super::seldom::Seldom;
+use super::log_limit::LogLimit;
 use super::socket::{AnswerTooSlow, HEAD_TIMEOUT, LARGE_HEADS, Socket};
 use daca_base::ErrorCode;
 use daca_base::memory::MemoryBudget;
@@ -107,9 +107,9 @@ struct Serving<A> {
     lines: LineLimits,
     /// Large heads of the sidecar, and of all others: only the sidecar itself may delay a broker's message.
     large_heads: [Arc<Semaphore>; 2],
-    refused: Seldom,
-    large: Seldom,
-    unread: Seldom,
+    refused: LogLimit,
+    large: LogLimit,
+    unread: LogLimit,
 }
 
 impl<A> Serving<A> {
@@ -158,9 +158,9 @@ impl<A: PortService> Server<A> {
                 bodies_of_sidecar: bodies(of_sidecar),
                 lines: if options.behind_sidecar { head::BEHIND_SIDECAR } else { head::WITHOUT_SIDECAR },
                 large_heads,
-                refused: Seldom::default(),
-                large: Seldom::default(),
-                unread: Seldom::default(),
+                refused: LogLimit::every_second(),
+                large: LogLimit::every_second(),
+                unread: LogLimit::every_second(),
             }),
             connections,
         }
@@ -175,7 +175,7 @@ impl<A: PortService> Server<A> {
     pub async fn run(self, shutdown: CancellationToken, grace: Duration) {
         let Server { listener, serving, connections } = self;
         let graceful = GracefulShutdown::new();
-        let no_permit = Seldom::default();
+        let no_permit = LogLimit::every_second();
         loop {
             let (stream, peer) = tokio::select! {
                 accepted = listener.accept() => match accepted {
@@ -310,8 +310,13 @@ fn log_end<A>(
 }
 
 /// A request could not be read, whether its client got an answer or not.
-fn log_refusal(seldom: &Seldom, peer: SocketAddr, error: Option<&hyper::Error>, answered: Option<ErrorCode>) {
-    let Some(left_out) = seldom.admit() else { return };
+fn log_refusal(
+    limit: &LogLimit,
+    peer: SocketAddr,
+    error: Option<&hyper::Error>,
+    answered: Option<ErrorCode>,
+) {
+    let Some(left_out) = limit.admit() else { return };
     let answered = answered.map(ErrorCode::as_str);
     let reason = error.map(|error| format!(": {error}")).unwrap_or_default();
     tracing::warn!(

@@ -1,12 +1,13 @@
 //! The tokens that identify the origin of a request: the sidecar (`APP_API_TOKEN`) or the operator.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
-use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+
+use super::log_limit::LogLimit;
 
 /// The header in which the sidecar sends its token.
 const SIDECAR_HEADER: &str = "dapr-api-token";
@@ -15,16 +16,16 @@ const LOG_PERIOD: Duration = Duration::from_secs(10);
 
 /// The token that callbacks must carry.
 #[derive(Clone)]
-pub struct AppToken(Hashed, Refusals);
+pub struct AppToken(Hashed, Arc<LogLimit>);
 
 impl AppToken {
     /// From the value of `APP_API_TOKEN`.
     pub fn new(token: &str) -> AppToken {
-        AppToken(Hashed::new(token), Refusals::default())
+        AppToken(Hashed::new(token), refusals())
     }
 
-    /// The requests without it.
-    pub(super) fn refusals(&self) -> &Refusals {
+    /// The log lines about requests without it.
+    pub(super) fn refusals(&self) -> &LogLimit {
         &self.1
     }
 
@@ -34,41 +35,18 @@ impl AppToken {
     }
 }
 
-/// The requests that came without the right token, for the log.
-#[derive(Clone, Default)]
-pub(super) struct Refusals(Arc<Mutex<RefusedTokens>>);
-
-#[derive(Default)]
-struct RefusedTokens {
-    untold: u64,
-    told_at: Option<Instant>,
-}
-
-impl Refusals {
-    /// Counts one. Returns the number since the last log line, if another line is due.
-    pub(super) fn count(&self) -> Option<u64> {
-        let mut refused = self.0.lock();
-        refused.untold += 1;
-        if refused.told_at.is_some_and(|at| at.elapsed() < LOG_PERIOD) {
-            return None;
-        }
-        refused.told_at = Some(Instant::now());
-        Some(std::mem::take(&mut refused.untold))
-    }
-}
-
 /// The token that requests to the operator's port must carry.
 #[derive(Clone)]
-pub struct AdminToken(Hashed, Refusals);
+pub struct AdminToken(Hashed, Arc<LogLimit>);
 
 impl AdminToken {
     /// From the token's text.
     pub fn new(token: &str) -> AdminToken {
-        AdminToken(Hashed::new(token), Refusals::default())
+        AdminToken(Hashed::new(token), refusals())
     }
 
-    /// The requests without it.
-    pub(super) fn refusals(&self) -> &Refusals {
+    /// The log lines about requests without it.
+    pub(super) fn refusals(&self) -> &LogLimit {
         &self.1
     }
 
@@ -77,6 +55,11 @@ impl AdminToken {
         let given = headers.get(header::AUTHORIZATION).map(|given| given.as_bytes());
         self.0.is(given.and_then(bearer))
     }
+}
+
+/// For the log lines of one token.
+fn refusals() -> Arc<LogLimit> {
+    Arc::new(LogLimit::every(LOG_PERIOD))
 }
 
 /// The part behind the scheme `Bearer`, in any case.

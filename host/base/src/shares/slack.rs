@@ -1,5 +1,5 @@
-//! What is known of a pool without its lock: how much of it is in use, and that this is little. Most of the time it is, and
-//! whoever asks on the way of a call needs not wait for others then.
+//! What can be known about a pool without taking its lock: how much of it is in use, and whether that is little.
+//! Usually it is, and then a call that asks does not have to wait for others.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -10,7 +10,7 @@ mod lanes;
 mod logs;
 mod new_lanes;
 mod policy;
-mod removals;
+mod removal_schedule;
 mod shared;
 
 use std::sync::Arc;

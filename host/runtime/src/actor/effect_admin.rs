@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use daca_model::admin::EffectsRequest;
-use daca_model::backend::{self, EffectScan, FiredWakeup};
+use daca_model::backend::{self, EffectScan, FailedEffect, FiredWakeup};
 
-use super::effect_log;
+use super::effect_log::{self, DEAD_LETTERS, DeadLetters};
 use super::recent_calls::CallKey;
 use super::services::EffectServices;
 use super::work::Work;
@@ -29,7 +29,7 @@ impl Actors {
     /// Shows the effects of an actor of this host, or changes its dead letters, and returns the answer in JSON. It waits
     /// in the actor's queue, so no turn runs meanwhile, and the guest has no part in it. For callers that know that this
     /// host owns the actor.
-    pub async fn see_to_effects(
+    pub async fn handle_effects_request(
         &self,
         actor: &ActorAddress,
         request: EffectsRequest,
@@ -66,6 +66,13 @@ impl Actors {
         let actors = rest.by_ref().take(limit).collect::<Vec<_>>();
         let next = rest.next().and_then(|_more| actors.last().cloned());
         Ok(EffectActorsPage { actors, next, left_out })
+    }
+
+    /// The dead letters of an actor, from old to new.
+    pub async fn dead_letters(&self, actor: &ActorAddress) -> Result<Vec<FailedEffect>, backend::Error> {
+        let value = self.services.backend.read_state(actor, &[DEAD_LETTERS.to_owned()]).await?;
+        let value = value.into_iter().flatten().next().map(|value| value.value);
+        Ok(DeadLetters::read(value.as_ref())?.failed())
     }
 
     /// The number of effects of each agent type that were given up on this host and are no dead letters yet.

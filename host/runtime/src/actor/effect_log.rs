@@ -6,8 +6,8 @@
 //! comes soon, the host commits the removal. After a crash an effect may therefore leave twice, with the
 //! same identity.
 //!
-//! Somebody must call an actor that has died with effects: a reminder of the host ([`mod@reminder`]), which is registered
-//! with the first effect of an activation, and unregistered when none is left.
+//! If a host dies while an actor has effects, something must wake that actor: a reminder of the host
+//! ([`mod@reminder`]). It is registered with the first effect of an activation, and unregistered when no effect is left.
 //!
 //! What cannot be delivered is given up, and moves to the actor's [`dead_letters`].
 //!

@@ -1,7 +1,9 @@
-//! Looks at all actors, for who asks again and again what they use: each finds what was used since an earlier one.
+//! Looks at all actors, for clients that ask repeatedly what actors use (`daca top`): each look finds the use since an
+//! earlier look.
 //!
-//! Whoever asks first sees few of the actors, so it could not tell by itself what those of its next answer have used in
-//! between. And several may ask, each when it likes. So the host keeps the moments of the last two looks that are at
+//! An answer shows only a few of the actors, so a client cannot compute by itself what the actors of its next answer
+//! have used in between. Several clients may ask, at any time. So the host keeps the moments of the last two looks that
+//! are at
 //! least [`INTERVAL`] apart, and each activation its totals at these. The cost is the looker's: a turn only adds to its
 //! counters.
 

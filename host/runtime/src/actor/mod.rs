@@ -4,9 +4,10 @@
 //! ([`table`], [`active_actors`]), the call waits in its queue ([`activation`]), the turn runs in an instance and
 //! commits ([`turn`]) while the [`lease`] of the actor is held, and its effects leave in order ([`delivery`]).
 //! [`effect_log`] keeps them until then, whatever dies. In [`effect_turns`] of the host, one actor of a [`work_queue`]
-//! after the other, [`burials`] make dead letters of what was given up, [`tellings`] tell agents of effects that failed,
-//! and [`removals`] remove from the store what has left. [`effect_admin`] is the operators' door to effects,
-//! [`dead_letter_index`] says which actors have dead letters, and [`late_effects`] whose effects wait. [`in_doubt`] resolves commits in doubt, whose answer was lost. [`schema`] records the schema of
+//! after the other, effects that were given up become dead letters, agents are told of them, and what has left is removed
+//! from the store. [`effect_admin`] is the operators' door to effects, [`dead_letter_index`] says which actors have dead
+//! letters, and [`late_effects`] whose effects wait. [`in_doubt`] resolves commits in doubt, whose answer was lost.
+//! [`schema`] records the schema of
 //! the stored state. [`dedup_log`] is the dedup log, [`stored_format`] has what is common to all of these values
 //! between releases, and [`recent_calls`] has the calls of the last seconds. [`smoke_test`] smoke-tests a version
 //! before it serves. [`live`] keeps the number of live instances within the machine's limits, and [`memory`] the host
@@ -18,7 +19,6 @@ mod activation;
 mod active_actors;
 mod agent;
 mod attempts;
-mod burials;
 mod dead_letter_index;
 mod dedup_log;
 mod delivery;
@@ -42,7 +42,6 @@ mod processors;
 mod recent_calls;
 mod reclaim_list;
 mod record;
-mod removals;
 mod replies;
 mod request_hash;
 mod schema;
@@ -50,7 +49,6 @@ mod services;
 mod smoke_test;
 mod stored_format;
 mod table;
-mod tellings;
 mod top;
 mod turn;
 mod warm_state;
@@ -70,9 +68,6 @@ pub use table::Actors;
 pub use top::{TopFound, TopWanted};
 
 use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};
-use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 
 /// Parses values of the host's own keys of an actor's state, and serialises the result again. For fuzzing.
 pub fn read_stored(value: &bytes::Bytes) {
@@ -89,18 +84,3 @@ pub fn read_stored(value: &bytes::Bytes) {
     let _label = schema::read_label(value);
     effect_log::read_stored(value);
 }
-
-/// The name of a turn in the log: sixteen digits of the host's run, then the number of the turn within it. It never
-/// repeats: receivers know effects by it.
-fn next_turn_id() -> Arc<str> {
-    static RUN: LazyLock<String> =
-        LazyLock::new(|| format!("{:016x}-", uuid::Uuid::new_v4().as_u64_pair().0));
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    let mut id = String::with_capacity(RUN.len() + MAX_DIGITS);
-    id.push_str(&RUN);
-    write!(id, "{}", NEXT.fetch_add(1, Ordering::Relaxed)).ok(); // a String takes everything
-    id.into()
-}
-
-/// The digits of the largest number of a turn.
-const MAX_DIGITS: usize = 20;

@@ -13,10 +13,9 @@ use super::{InstanceState, Outcome};
 use crate::contract::daca::agent::types::{Error, Failure};
 use crate::contract::exports::daca::agent::migration::Guest;
 use crate::imports::TurnScope;
+use daca_model::MAX_LABEL;
 use daca_model::backend::{Expiry, StateValue, StateWrite};
 
-/// The maximum length of a label in bytes: it is a column of a table, and a value in every actor's state.
-const MAX_LABEL: usize = 64;
 /// What a guest says in place of a label or of keys begins with this if it has failed: these functions return no result. No
 /// label and no key has a control character.
 const FAILED: &str = "daca:failed\n";

@@ -1,5 +1,5 @@
-//! What has left of the effects of actors, and which of them get a turn of the host that [removes](super::removals) it from
-//! the store.
+//! Counts the effects of each actor that have ended and may still be in the store, and lists the actors for which the
+//! host [removes](super::removal_schedule) them there.
 
 use tokio::sync::Notify;
 

@@ -1,7 +1,8 @@
 //! The lanes: the effects of one actor for one target, in order; or, in strict order, all of an actor.
 //!
-//! A lane begins with the turn that has its first effect, once the turn's caller has the answer: what leaves at once needs
-//! no task. A lane that has to wait goes on in a task, together with that turn's others. If the first effect of a lane cannot be
+//! A lane begins with the turn that requested its first effect, after that turn's caller has its answer. Effects that
+//! can be sent at once need no task. A lane that has to wait continues in a task, together with the other lanes of that
+//! turn. If the first effect of a lane cannot be
 //! delivered, the lane is held up, so that nothing overtakes; other lanes continue. A lane has one timer, however long
 //! its queue is.
 //!

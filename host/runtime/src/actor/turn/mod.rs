@@ -1,15 +1,16 @@
 //! One turn: an instance is taken or created, the guest runs, and its result commits as a whole or not at all.
 //!
 //! [`run`] takes a turn from its beginning to its end. [`guest`] runs the guest, only [`commit`] makes a turn durable,
-//! for every backend, [`dead_letters`] does what operators ask of an actor's effects, [`removal`] removes those that have
-//! left, [`repeated`] recognises calls that were handled before, [`tell`] tells the agent of effects that failed, and
+//! for every backend, [`effects_request`] does what operators ask of an actor's effects, [`removal`] removes those that have
+//! left, [`id`] names turns, [`repeated`] recognises calls that were handled before, [`tell`] tells the agent of effects that failed, and
 //! [`outcome`] interprets the end of a turn for its caller and its version. Effects leave after the commit, so no event
 //! ever announces state that was not saved.
 
 mod commit;
-mod dead_letters;
 mod effects;
+mod effects_request;
 mod guest;
+mod id;
 mod outcome;
 mod removal;
 mod repeated;
@@ -47,7 +48,7 @@ pub(super) async fn run(
     work: Work,
     context: CallContext,
 ) -> Result<Bytes, CallError> {
-    let turn_id = super::next_turn_id();
+    let turn_id = id::next_turn_id();
     let split = match work {
         Work::Deactivate(_) => activation.agent.rollout.now(),
         _ => activation.agent.rollout.known().await.map_err(|error| {
@@ -134,7 +135,7 @@ impl Turn<'_> {
             Work::Call(kind) => (kind, None, None),
             Work::Wake(kind, fired) => (kind, Some(fired.clone()), None),
             Work::Tell => return self.tell(warm).await,
-            Work::Effects(request) => return self.see_to_effects(warm, request.clone()).await,
+            Work::Effects(request) => return self.handle_effects_request(warm, request.clone()).await,
             Work::RemoveSent => return self.remove_sent(warm).await,
             Work::Deactivate(end) => (&TurnKind::Deactivate, None, Some(*end)),
         };

@@ -28,7 +28,7 @@ async fn broken() -> (FakeHost, Arc<AtomicBool>) {
 }
 
 async fn ask<T: DeserializeOwned>(host: &FakeHost, request: EffectsRequest) -> Result<T, String> {
-    let answer = host.actors.see_to_effects(&actor("a"), request, CallContext::default()).await;
+    let answer = host.actors.handle_effects_request(&actor("a"), request, CallContext::default()).await;
     let answer = answer.map_err(|error| error.code().to_string())?;
     json::read(&answer).map_err(|error| error.to_string())
 }

@@ -1,8 +1,8 @@
-//! When what has left is removed from the store without a turn of its actor that commits.
+//! When the host itself removes sent effects from the store, because no turn of their actor commits.
 //!
-//! The actor's next commit takes the removal along, and while turns come on nothing more is needed. If none comes, what
-//! has left would lie in the store, and after a crash it would leave again: more than a receiver remembers, and a host
-//! that crashes again and again would never get behind it. So the host commits the removal, in a turn of its own: after
+//! The actor's next commit includes the removal, so while turns keep coming, nothing else is needed. Without one, sent
+//! effects would stay in the store and be sent again after a crash: more of them than a receiver remembers, and a host
+//! that crashes again and again would make no progress. So the host commits the removal, in a turn of its own: after
 //! every [`MANY`](super::ends::MANY) effects, and after [`PERIOD`] in which the actor has removed none, however slowly
 //! they leave. One list has all actors that are looked at, each once, so an effect costs a count and no timer.
 

@@ -25,7 +25,7 @@ const MAX_PAGE: u64 = 1024 * 1024;
 
 impl Turn<'_> {
     /// Answers an operator's request.
-    pub(super) async fn see_to_effects(
+    pub(super) async fn handle_effects_request(
         &self,
         warm: &mut WarmState,
         request: EffectsRequest,
