@@ -29,6 +29,9 @@ pub struct Effect {
 }
 
 impl Effect {
+    /// What is between the name of a turn and the number of an effect of the migration before it.
+    pub const OF_MIGRATION: &str = "migration";
+
     /// The identity of the effect with this number of a turn.
     pub fn id_of(turn: &str, number: usize) -> Arc<str> {
         // With room for most numbers: a text that is formatted into nothing grows several times.
@@ -39,10 +42,13 @@ impl Effect {
     }
 
     /// Returns `true` for the identity of an effect of a host: sixteen digits of the host's run, the number of the turn in
-    /// it, and that of the effect in the turn.
+    /// it, and that of the effect in the turn, or in the migration before the turn.
     pub fn is_id(text: &str) -> bool {
         let parts = text.split('-').collect::<Vec<_>>();
-        let [run, turn, number] = parts[..] else { return false };
+        let (run, turn, number) = match parts[..] {
+            [run, turn, number] | [run, turn, Effect::OF_MIGRATION, number] => (run, turn, number),
+            _ => return false,
+        };
         let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         run.len() == 16
             && run.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -238,4 +244,20 @@ pub struct EffectScanPage {
     pub actors: Vec<ActorAddress>,
     /// The `after` of the next page; `None` if this is the last one.
     pub next: Option<ActorAddress>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_of_turns_and_of_migrations_are_known() {
+        for turn in ["0123456789abcdef-7", "0123456789abcdef-7-migration"] {
+            assert!(Effect::is_id(&Effect::id_of(turn, 12)), "{turn}");
+        }
+        for other in ["", "0123456789abcdef-7", "0123456789abcdef-7-other-1", "0123456789abcdeg-7-1", "a-7-1"]
+        {
+            assert!(!Effect::is_id(other), "{other}");
+        }
+    }
 }

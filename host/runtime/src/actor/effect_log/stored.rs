@@ -26,6 +26,8 @@ const FORMAT: u32 = 1;
 const AROUND: usize = 384;
 /// The number of segments that are requested at once.
 const READ_BATCH: usize = 32;
+/// The attempts to read a log that another host is changing.
+const MAX_READS: usize = 5;
 
 /// The key of a segment.
 pub(super) fn segment_key(number: u64) -> String {
@@ -210,26 +212,58 @@ impl StoredLog {
         backend: &dyn Backend,
         actor: &ActorAddress,
     ) -> Result<StoredLog, backend::Error> {
-        let mut values = backend.read_state(actor, &[HEAD.to_owned()]).await?.into_iter();
-        let value = values.next().flatten().map(|value| value.value);
-        let head = Head::read(value.as_ref())?;
-        let keys = head.segments.iter().map(|number| segment_key(*number)).collect::<Vec<_>>();
-        let mut segments = Vec::with_capacity(keys.len());
-        for some in keys.chunks(READ_BATCH) {
-            segments.extend(backend.read_state(actor, some).await?);
+        let mut value = read_head(backend, actor).await?;
+        for _ in 0..MAX_READS {
+            let head = Head::read(value.as_ref())?;
+            let segments = read_segments(backend, actor, &head.segments).await?;
+            if segments.iter().any(Option::is_none) {
+                // A segment goes with the effects in it that have left, and in the same commit from the head. So another
+                // host has committed in between.
+                let again = read_head(backend, actor).await?;
+                if again != value {
+                    value = again;
+                    continue;
+                }
+                // Or before: a host that did not know of it has written the head.
+                tracing::warn!(%actor, "effects that another host has seen to are missing in the state, as they should be");
+            }
+            return StoredLog::of(head, segments, value.is_some());
         }
+        Err(backend::Error::Unavailable("another host is changing the actor's effects".into()))
+    }
+
+    /// The log of a head, with the values of its segments.
+    fn of(head: Head, segments: Vec<Option<Bytes>>, has_head: bool) -> Result<StoredLog, backend::Error> {
         let (mut effects, mut sizes) = (Vec::new(), BTreeMap::new());
         for (number, value) in head.segments.iter().zip(segments) {
-            let value = value.ok_or_else(|| {
-                backend::Error::Other(format!("the state's {:?} is missing", segment_key(*number)))
-            })?;
-            let segment = read_segment(*number, &value.value)?;
-            sizes.insert(*number, value.value.len());
+            let Some(value) = value else { continue };
+            let segment = read_segment(*number, &value)?;
+            sizes.insert(*number, value.len());
             effects.extend(segment.into_iter().map(|effect| (Some(*number), effect)));
         }
         effects.extend(head.effects.into_iter().map(|effect| (None, effect)));
-        Ok(StoredLog { effects, segments: sizes, has_head: value.is_some(), unknown: head.unknown })
+        Ok(StoredLog { effects, segments: sizes, has_head, unknown: head.unknown })
     }
+}
+
+async fn read_head(backend: &dyn Backend, actor: &ActorAddress) -> Result<Option<Bytes>, backend::Error> {
+    let values = backend.read_state(actor, &[HEAD.to_owned()]).await?;
+    Ok(values.into_iter().next().flatten().map(|value| value.value))
+}
+
+/// The values of segments, in order.
+async fn read_segments(
+    backend: &dyn Backend,
+    actor: &ActorAddress,
+    numbers: &[u64],
+) -> Result<Vec<Option<Bytes>>, backend::Error> {
+    let keys = numbers.iter().map(|number| segment_key(*number)).collect::<Vec<_>>();
+    let mut segments = Vec::with_capacity(keys.len());
+    for some in keys.chunks(READ_BATCH) {
+        let values = backend.read_state(actor, some).await?.into_iter();
+        segments.extend(values.map(|value| value.map(|value| value.value)));
+    }
+    Ok(segments)
 }
 
 /// Parses a segment.

@@ -126,6 +126,25 @@ async fn a_host_that_reads_its_log_again_sends_nothing_twice() {
     assert_eq!(host.waiting(), ids(&["waits", "in doubt"]));
 }
 
+/// Two hosts may overlap for a moment behind Dapr 1.16.
+#[tokio::test]
+async fn a_segment_that_another_host_has_removed_ends_nothing() {
+    let mut host = Stored::new();
+    for turn in 0..20 {
+        host.turn(vec![sized(&turn.to_string(), MAX_HEAD / 8)]).await;
+    }
+    let segment = (0..=host.log.last_segment).find(|number| host.value(&segment_key(*number)).is_some());
+    let key = segment_key(segment.expect("there is one"));
+    let commit = TurnCommit { writes: [(key, backend::StateWrite::Delete)].into(), ..TurnCommit::default() };
+    host.backend.commit(&actor("a"), &commit).await.expect("it is kept");
+    let (log, rest) = host.next().await;
+    assert!(!rest.is_empty() && rest.len() < 20, "{}", rest.len());
+    let mut next = Stored { backend: host.backend.clone(), log };
+    next.leave(20);
+    next.turn(Vec::new()).await;
+    assert_eq!(next.value(HEAD), None);
+}
+
 #[tokio::test]
 async fn what_another_host_has_seen_to_is_not_sent_any_more() {
     let mut host = Stored::new();

@@ -46,7 +46,7 @@ impl Turn<'_> {
         match end {
             (Outcome::Reply(reply), mut products) => {
                 // The effects of the turn itself are counted from 0, too, and no two have one identity.
-                let turn = format!("{}-migration", self.turn_id);
+                let turn = format!("{}-{}", self.turn_id, Effect::OF_MIGRATION);
                 for (number, effect) in products.commit.effects.iter_mut().enumerate() {
                     effect.id = Effect::id_of(&turn, number);
                 }
