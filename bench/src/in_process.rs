@@ -40,16 +40,15 @@ pub(crate) async fn turn(extent: Extent) -> anyhow::Result<Measure> {
         let figures = vec![Figure::new("best batch", time(name)? / 1e3, "µs")];
         rows.push(Row { who: who.to_owned(), load: "one message".to_owned(), figures });
     }
-    let wanted = Some(Bound::AtMost(3.0));
     let mut ratios = vec![Ratio {
         name: "time of a turn, component / native".to_owned(),
         value: time("component_ns")? / time("native_ns")?,
-        wanted,
+        wanted: Some(Bound::AtMost(2.2)),
     }];
     ratios.push(Ratio {
         name: format!("time of a turn, component / native, {spread}"),
         value: time("spread_component_ns")? / time("spread_native_ns")?,
-        wanted: None,
+        wanted: Some(Bound::AtMost(4.0)),
     });
     let mut notes = Vec::new();
     match *instructions {
@@ -107,7 +106,7 @@ pub(crate) async fn activation(extent: Extent) -> anyhow::Result<Measure> {
         Ratio {
             name: "time, host / bare, 1 thread".to_owned(),
             value: bare_one / host_one,
-            wanted: Some(Bound::AtMost(1.3)),
+            wanted: Some(Bound::AtMost(1.15)),
         },
         Ratio {
             name: format!("activations a second of the host, {all} / 1 thread"),
