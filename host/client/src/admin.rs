@@ -159,7 +159,7 @@ impl Explained for Error {
             ),
             Error::Component { .. } => (
                 ErrorCode::ComponentMissing,
-                "name the .wasm file, or 8 to 64 digits of a version that `daca versions` lists",
+                "name the .wasm file, a script, or 8 to 64 digits of a version that `daca versions` lists",
             ),
             Error::TooLarge { .. } => {
                 (ErrorCode::ComponentTooLarge, "build it with optimisation and without debug information")

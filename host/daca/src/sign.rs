@@ -178,7 +178,7 @@ fn read_component(path: &Path) -> Result<Bytes, LoadError> {
         refused((
             ErrorCode::ComponentMissing,
             error.to_string(),
-            "name the .wasm file that the build produced",
+            "name the .wasm file that the build produced, or a script",
         ))
     })?;
     if !daca_script::is_script(&wasm.wasm) {

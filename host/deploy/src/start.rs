@@ -309,7 +309,7 @@ fn missing(agent: &AgentType, error: &std::io::Error) -> Error {
         let help = "build it with optimisation and without debug information";
         return Error::new(ErrorCode::ComponentTooLarge, message, help);
     }
-    let help = "build the component, or correct its path in the manifest";
+    let help = "correct the component's path in the manifest, or build it if it is not a script";
     Error::new(ErrorCode::ComponentMissing, message, help)
 }
 

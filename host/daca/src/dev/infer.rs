@@ -4,10 +4,11 @@ use std::path::Path;
 
 use daca_manifest::DevBuild;
 
-/// A script is its own source, and nothing builds it.
+/// A script is its own source, and nothing builds it. Its name tells, so that a missing one is not taken for a component
+/// that something has to build.
 pub(super) fn script(component: &Path) -> Option<DevBuild> {
     let end = component.extension()?.to_str()?;
-    let is_script = ["js", "mjs", "ts", "mts"].contains(&end) && component.is_file();
+    let is_script = ["js", "mjs", "ts", "mts"].contains(&end);
     is_script.then(|| DevBuild { build: String::new(), watch: vec![component.to_owned()] })
 }
 

@@ -28,7 +28,7 @@ use daca_deploy::{Deployer, Source};
 use daca_manifest as manifest;
 use daca_manifest::{AgentType, Manifest};
 use manifest_file::ManifestFile;
-use sources::{DEBOUNCE, SCRIPT_DEBOUNCE, Sources};
+use sources::Sources;
 
 /// The recipient of a built component.
 #[async_trait]
@@ -92,7 +92,7 @@ impl Explained for Error {
         let (code, help) = match self {
             Error::NothingToBuild(_) => (
                 ErrorCode::DevNothingToBuild,
-                "add a table such as [agents.TYPE.dev] with build = \"cargo build …\" and watch = [\"src\"], or use: daca run",
+                "name a script that is there (component = \"agent.ts\"), or add [agents.TYPE.dev] with the command that builds the component, such as build = \"make\", and watch = [\"agent.c\"]; or use: daca run",
             ),
             Error::SourceMissing { .. } => {
                 (ErrorCode::DevSourceMissing, "correct the path; it is relative to the manifest's folder")
@@ -125,8 +125,8 @@ struct Project {
 }
 
 impl Dev {
-    /// Includes every agent type with a build command, or whose component is in cargo's output folder. Reads the
-    /// sources, so that every change from now on is built. Blocks.
+    /// Includes every agent type with a build command, and those whose component is a script or in cargo's output folder.
+    /// Reads the sources, so that every change from now on is built. Blocks.
     pub fn new(manifest: &Manifest) -> Result<Dev, Error> {
         let folder = match manifest.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -183,9 +183,14 @@ impl Dev {
 
 impl Project {
     fn new(agent: &AgentType, dev: manifest::DevBuild, folder: &Path) -> Result<Project, Error> {
-        let agent_type = agent.name.clone();
-        let pause = if dev.build.is_empty() { SCRIPT_DEBOUNCE } else { DEBOUNCE };
-        let sources = Sources::new(dev.watch, &agent.component.path, pause).map_err(|error| match error {
+        let (agent_type, component) = (agent.name.clone(), agent.component.path.clone());
+        let sources = if dev.build.is_empty() {
+            // It may be missing: the host reports that, with the line of the manifest that names it.
+            Ok(Sources::of_file(&component))
+        } else {
+            Sources::new(dev.watch, &component)
+        };
+        let sources = sources.map_err(|error| match error {
             sources::Error::Missing { path, reason } => {
                 Error::SourceMissing { agent_type: agent_type.clone(), path, reason }
             }
@@ -195,7 +200,7 @@ impl Project {
         })?;
         Ok(Project {
             agent_type,
-            component: agent.component.path.clone(),
+            component,
             folder: folder.to_owned(),
             command: dev.build,
             sources,

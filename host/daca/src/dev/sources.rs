@@ -20,9 +20,9 @@ use daca_deploy::watch::{FolderEvents, Stamp, blocking, signature_path};
 /// The maximum number of watched files.
 pub(super) const MAX_FILES: usize = 20_000;
 /// Sources that change within this time of each other are built together.
-pub(super) const DEBOUNCE: Duration = Duration::from_millis(100);
+const DEBOUNCE: Duration = Duration::from_millis(100);
 /// The same for a script, which nothing builds: an editor writes one small file.
-pub(super) const SCRIPT_DEBOUNCE: Duration = Duration::from_millis(20);
+const SCRIPT_DEBOUNCE: Duration = Duration::from_millis(20);
 /// A file that was emptied is about to be written: some editors truncate it first.
 const EMPTIED_DEBOUNCE: Duration = Duration::from_secs(1);
 /// The bytes of a file whose content is compared. A longer file counts as changed when it was written.
@@ -90,12 +90,12 @@ impl SeenFile {
 
 impl Sources {
     /// Everything below these paths, except the build's output. Blocks.
-    pub(super) fn new(watched: Vec<PathBuf>, component: &Path, debounce: Duration) -> Result<Sources, Error> {
+    pub(super) fn new(watched: Vec<PathBuf>, component: &Path) -> Result<Sources, Error> {
         for path in &watched {
             std::fs::metadata(path).map_err(|reason| Error::Missing { path: path.clone(), reason })?;
         }
         let outputs = vec![component.to_owned(), signature_path(component)];
-        let sources = Sources::of(Roots { watched, outputs }, debounce);
+        let sources = Sources::of(Roots { watched, outputs }, DEBOUNCE);
         if sources.seen.len() >= MAX_FILES { Err(Error::TooMany) } else { Ok(sources) }
     }
 

