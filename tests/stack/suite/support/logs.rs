@@ -49,7 +49,7 @@ impl Chat {
     }
 
     /// Neither a host nor a sidecar logged an error. A host that a starved machine did not let answer in time is given up for a
-    /// moment by its sidecar, and says so; the turns of that moment are not done, and are repeated.
+    /// moment by its sidecar, and says so; the turns of that moment are not done, and are repeated. So is a sidecar by Kafka.
     pub(crate) fn no_errors_logged(&self) -> anyhow::Result<()> {
         for host in &self.hosts {
             for line in host.app.log()? {
@@ -61,7 +61,11 @@ impl Chat {
                 anyhow::ensure!(is_expected || !is_trouble, "the host: {line}");
             }
             for line in host.sidecar.process.log_lines()? {
-                anyhow::ensure!(!line.contains("\"level\":\"error\""), "the sidecar: {line}");
+                // It could not tell Kafka in time that it lives, and gets its partitions again, with the message.
+                let was_given_up =
+                    line.contains("attempts at processing Kafka message") && line.contains("context canceled");
+                let is_error = line.contains("\"level\":\"error\"");
+                anyhow::ensure!(was_given_up || !is_error, "the sidecar: {line}");
             }
         }
         Ok(())
