@@ -51,6 +51,7 @@ def test_a_failed_turn_leaves_nothing_but_its_log(daca_host):
         a.call("Add", 99)
     assert a.state == {"count": 99}
     assert len(host.events) == 1
+    assert {line.level for line in host.logged} == {"info"}
     # The instance is gone, too.
     assert a.call("ActivationCount") == 11
     assert a.call("ActivationCount") == 21
@@ -65,6 +66,17 @@ def test_an_exception_is_a_fault_with_the_authors_frames(daca_host):
     assert "agents.py" in text and "in broken" in text
     assert "activation.py" not in text and "testing.py" not in text
     assert a.state == {}
+
+
+def test_the_log_has_what_caused_a_failure_and_the_caller_has_not(daca_host):
+    host = daca_host(Counter)
+    with pytest.raises(Failed, match="^denied$"):
+        host.actor("a").call("Denied")
+    line = host.logged[-1]
+    assert line.level == "error"
+    assert line.message.startswith("Failed: denied\n")
+    assert "\ncaused by HostError: denied: the binding other is not given" in line.message
+    assert line.message.count("agents.py") == 2 and "activation.py" not in line.message
 
 
 def test_only_marked_methods_are_called(daca_host):

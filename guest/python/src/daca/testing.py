@@ -14,7 +14,7 @@ from unittest import mock
 
 from . import _host, json
 from ._turn import Line, Published, Sent, StoredActor, Turn, WakeUp
-from .activation import Activation, FailedEffect, failure_of
+from .activation import Activation, FailedEffect, cause_of, failure_of
 from .agents import definition
 from .failures import Failed, Failure
 from .log import Handler
@@ -194,6 +194,8 @@ class TestActor:
             return reply
         except Exception as raised:
             self._activation = None
+            if (cause := cause_of(raised)) is not None:
+                turn.lines.append(Line("error", cause))
             self._host.logged.extend(turn.lines)
             if isinstance(raised, Failure):
                 raise
