@@ -2,6 +2,7 @@
 //!
 //! Where a language is missing on this machine, its tests are left out aloud, and in CI that is an error.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -10,16 +11,22 @@ use crate::language_tools::{self, C, GO, JAVASCRIPT, Language, PYTHON, run};
 use crate::paths::root;
 use crate::steps::Warnings;
 
-type TryOut = fn() -> anyhow::Result<()>;
+/// A language, the others that its tools need, and how its SDK is tried.
+type Sdk = (&'static Language, &'static [&'static Language], fn() -> anyhow::Result<()>);
 
-const SDKS: [(Language, TryOut); 4] = [(JAVASCRIPT, javascript), (PYTHON, python), (GO, go), (C, c)];
+const SDKS: [Sdk; 4] =
+    [(&JAVASCRIPT, &[], javascript), (&PYTHON, &[], python), (&GO, &[], go), (&C, &[&PYTHON], c)];
+
+/// What is built with the header for C and C++, by folder and source: every hook in both, and the example.
+const BUILT_OF_C: [(&str, &str); 3] =
+    [("guest/c", "test/hooks.c"), ("guest/c", "test/hooks.cpp"), ("guest/c/examples", "counter.cpp")];
 
 /// Tries all of them. A language that is not on this machine is a warning, and in CI an error.
 pub(crate) fn check() -> anyhow::Result<Warnings> {
     let mut warnings = Warnings::new();
-    for (language, try_out) in SDKS {
+    for (language, others, try_out) in SDKS {
         let name = language.name;
-        match language.missing() {
+        match language.missing().or_else(|| others.iter().find_map(|other| other.missing())) {
             None => try_out().with_context(|| format!("the SDK for {name}"))?,
             Some(missing) => {
                 let warning = format!("THE SDK FOR {name} WAS NOT TRIED: {missing}");
@@ -53,5 +60,24 @@ fn go() -> anyhow::Result<()> {
 }
 
 fn c() -> anyhow::Result<()> {
-    run(Command::new("make").args(["--silent", "-C", "guest/c", "test"]).current_dir(root()))
+    let made = language_tools::folder("c")?;
+    let make = |folder: &str, build: &Path| {
+        let mut command = Command::new("make");
+        command.args(["--silent", "-C", folder]).arg(format!("BUILD={}", build.display()));
+        command.current_dir(root());
+        command
+    };
+    run(make("guest/c", &made.join("test")).arg("test"))?;
+    let programs = language_tools::programs()?;
+    for (folder, source) in BUILT_OF_C {
+        let build = made.join(source.replace('/', "-"));
+        // Anew each time: make does not know of the contract and of the tools that have changed.
+        if build.exists() {
+            std::fs::remove_dir_all(&build).with_context(|| build.display().to_string())?;
+        }
+        let mut command = make(folder, &build);
+        command.arg(format!("SOURCES={source}")).arg(format!("OUTPUT={}", build.join("agent.wasm").display()));
+        run(command.envs(programs.clone())).with_context(|| format!("{folder}/{source}"))?;
+    }
+    Ok(())
 }

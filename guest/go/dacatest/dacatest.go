@@ -99,7 +99,7 @@ func (h *Host) Actor(id string) *Actor {
 }
 
 // Advance moves the clock, and fires the reminders and timers that become due, in their order. It returns the errors of
-// their turns.
+// their turns. A reminder whose turn fails is retried as time passes.
 func (h *Host) Advance(d time.Duration) []error {
 	until := h.now.Add(d)
 	var errs []error
@@ -151,7 +151,7 @@ func (a *Actor) Call(method string, payload, reply any) error {
 		}
 	}
 	var text []byte
-	err := a.turn(func(activation *core.Activation) (failure *core.Failure) {
+	err := a.turn(nil, func(activation *core.Activation) (failure *core.Failure) {
 		text, failure = activation.Invoke(method, data)
 		return failure
 	})
@@ -200,7 +200,7 @@ func (a *Actor) names(kind host.Kind) []string {
 func (a *Actor) Deactivate() error {
 	var err error
 	if a.activation != nil {
-		err = a.turn((*core.Activation).Deactivate)
+		err = a.turn(nil, (*core.Activation).Deactivate)
 	}
 	a.activation = nil
 	for name := range a.wakeUps {
@@ -213,7 +213,9 @@ func (a *Actor) Deactivate() error {
 
 // EffectFailed tells the actor that one of its effects has failed for good.
 func (a *Actor) EffectFailed(effect daca.FailedEffect, reason *daca.HostError) error {
-	return a.turn(func(activation *core.Activation) *core.Failure { return activation.OnEffectFailed(effect, reason) })
+	return a.turn(nil, func(activation *core.Activation) *core.Failure {
+		return activation.OnEffectFailed(effect, reason)
+	})
 }
 
 // Migrate has the actor migrate its state, as in its first turn on this version of the agent.
@@ -248,10 +250,12 @@ func (a *Actor) committed(key string) ([]byte, bool) {
 	return found.data, true
 }
 
-// turn runs a call, after `Activate` in a new instance, and keeps what it did if it succeeds.
-func (a *Actor) turn(call func(*core.Activation) *core.Failure) error {
+// turn runs a call, after `Activate` in a new instance, and keeps what it did if it succeeds. A turn for a wake-up says
+// which one fired.
+func (a *Actor) turn(fired *wakeUp, call func(*core.Activation) *core.Failure) error {
 	a.host.turns++
-	t := &turn{actor: a, number: a.host.turns, writes: map[string]*stored{}, wakeUps: map[wakeUpName]*wakeUp{}}
+	t := &turn{actor: a, number: a.host.turns, fired: fired}
+	t.writes, t.wakeUps = map[string]*stored{}, map[wakeUpName]*wakeUp{}
 	defer host.Set(t)()
 	var failure *core.Failure
 	if a.activation == nil {

@@ -69,6 +69,71 @@ func (l *ledger) Migrate(state daca.Migration, from string) error {
 
 func main() { daca.Agent[ledger](daca.Schema("2", "count", "sum")) }
 
+// alarm has wake-ups that fail until the state has the key `ready`.
+type alarm struct{}
+
+const (
+	ready = daca.Key[bool]("ready")
+	fired = daca.Key[[]string]("fired")
+)
+
+type registration struct {
+	Name string
+	When daca.Schedule
+}
+
+func (a *alarm) Remind(it registration) error { return daca.Reminders.Register(it.Name, it.When, nil) }
+
+func (a *alarm) Time(it registration) error { return daca.Timers.Register(it.Name, it.When, nil) }
+
+func (a *alarm) OnReminder(name string, data daca.Data) error { return a.fire(name) }
+
+func (a *alarm) OnTimer(name string, data daca.Data) error { return a.fire(name) }
+
+func (a *alarm) fire(name string) error {
+	isReady, err := ready.GetOr(false)
+	if err != nil {
+		return err
+	}
+	if !isReady {
+		return daca.Failed("%s is not ready", name)
+	}
+	all, err := fired.GetOr(nil)
+	if err != nil {
+		return err
+	}
+	return fired.Set(append(all, name))
+}
+
+func alarms() { daca.Agent[alarm]() }
+
+// sleeper has no hooks.
+type sleeper struct{}
+
+func (s *sleeper) Remind() error {
+	return daca.Reminders.Register("r", daca.Schedule{Due: time.Second}, nil)
+}
+
+func (s *sleeper) Time() error {
+	return daca.Timers.Register("t", daca.Schedule{Due: time.Second}, nil)
+}
+
+func sleepers() { daca.Agent[sleeper]() }
+
+// asker says how its call was rejected.
+type asker struct{}
+
+func (a *asker) Ask() (string, error) {
+	_, err := daca.Call[int]("Other", "x", "M", nil)
+	var rejected *daca.HostError
+	if !errors.As(err, &rejected) {
+		return "", err
+	}
+	return string(rejected.Code) + ": " + rejected.Message, nil
+}
+
+func askers() { daca.Agent[asker]() }
+
 // message is an error's text.
 func message(err error) string {
 	if err == nil {
@@ -133,12 +198,114 @@ func TestRemindersFireAsTimePasses(t *testing.T) {
 	if errs := host.Advance(time.Hour); errs != nil {
 		t.Fatal(errs)
 	}
+	// The third time is the end of its time to live.
 	var got int
-	if _, err := actor.State("sum", &got); err != nil || got != 10 {
+	if _, err := actor.State("sum", &got); err != nil || got != 15 {
 		t.Fatal(got, err)
 	}
 	if names := actor.Reminders(); !slices.Equal(names, []string{}) {
 		t.Fatal(names)
+	}
+}
+
+// expectFired fails the test unless these have fired, in this order.
+func expectFired(t *testing.T, actor *dacatest.Actor, want ...string) {
+	t.Helper()
+	var got []string
+	if _, err := actor.State("fired", &got); err != nil || !slices.Equal(got, want) {
+		t.Fatal(got, err)
+	}
+}
+
+func TestAReminderWhoseTurnFailsFiresAgain(t *testing.T) {
+	host := dacatest.New(t, alarms)
+	actor := host.Actor("a")
+	if err := actor.Call("Remind", registration{"once", daca.Schedule{Due: time.Minute}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if errs := host.Advance(time.Minute); len(errs) != 1 || message(errs[0]) != "once is not ready" {
+		t.Fatal(errs)
+	}
+	if names := actor.Reminders(); !slices.Equal(names, []string{"once"}) {
+		t.Fatal(names)
+	}
+	if err := actor.SetState("ready", true); err != nil {
+		t.Fatal(err)
+	}
+	if errs := host.Advance(time.Second); errs != nil {
+		t.Fatal(errs)
+	}
+	expectFired(t, actor, "once")
+	if names := actor.Reminders(); !slices.Equal(names, []string{}) {
+		t.Fatal(names)
+	}
+}
+
+func TestAReminderWithAPeriodIsRetriedAFewTimesAndThenWaitsForItsNextTime(t *testing.T) {
+	host := dacatest.New(t, alarms)
+	actor := host.Actor("a")
+	if err := actor.Call("Remind", registration{"often", daca.Schedule{Period: 10 * time.Minute}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if errs := host.Advance(599 * time.Second); len(errs) != 8 {
+		t.Fatal(errs)
+	}
+	if err := actor.SetState("ready", true); err != nil {
+		t.Fatal(err)
+	}
+	if errs := host.Advance(time.Second); errs != nil {
+		t.Fatal(errs)
+	}
+	expectFired(t, actor, "often")
+}
+
+func TestATimerWhoseTurnFailsIsNotRetried(t *testing.T) {
+	host := dacatest.New(t, alarms)
+	actor := host.Actor("a")
+	for _, it := range []registration{
+		{"once", daca.Schedule{Due: time.Second}},
+		{"often", daca.Schedule{Due: time.Second, Period: 5 * time.Second}},
+	} {
+		if err := actor.Call("Time", it, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if errs := host.Advance(5 * time.Second); len(errs) != 2 {
+		t.Fatal(errs)
+	}
+	if names := actor.Timers(); !slices.Equal(names, []string{"often"}) {
+		t.Fatal(names)
+	}
+	if err := actor.SetState("ready", true); err != nil {
+		t.Fatal(err)
+	}
+	if errs := host.Advance(time.Second); errs != nil {
+		t.Fatal(errs)
+	}
+	expectFired(t, actor, "often")
+}
+
+func TestWhatTheHostDoesNotRegisterIsInvalid(t *testing.T) {
+	for _, method := range []string{"Remind", "Time"} {
+		actor := dacatest.New(t, alarms).Actor("a")
+		for _, it := range []registration{
+			{"r", daca.Schedule{Due: 2 * time.Second, TTL: time.Second}},
+			{"", daca.Schedule{}},
+			{"a||b", daca.Schedule{}},
+			{"a\n", daca.Schedule{}},
+			{"daca:r", daca.Schedule{}},
+		} {
+			if err := actor.Call(method, it, nil); !strings.HasPrefix(message(err), "invalid: ") {
+				t.Errorf("%s %v: %v", method, it, err)
+			}
+		}
+		if err := actor.Call(method, registration{"r", daca.Schedule{Due: time.Second, TTL: time.Second}}, nil); err != nil {
+			t.Error(method, err)
+		}
+		err := dacatest.New(t, sleepers).Actor("a").Call(method, nil, nil)
+		if !strings.HasPrefix(message(err), "invalid: the agent has no On") {
+			t.Error(method, err)
+		}
 	}
 }
 
@@ -182,5 +349,25 @@ func TestWhatIsNotGivenIsDenied(t *testing.T) {
 	var got int
 	if err := host.Actor("a").Call("Ask", nil, &got); err != nil || got != 41 {
 		t.Fatal(got, err)
+	}
+}
+
+func TestTheFailureOfAnotherActorIsWhatTheHostMakesOfIt(t *testing.T) {
+	host := dacatest.New(t, askers)
+	for _, one := range []struct {
+		fails error
+		want  string
+	}{
+		{daca.Invalid("no such size"), "invalid: no such size"},
+		{daca.NotFound("no such item"), "not-found: no such item"},
+		{daca.Failed("the shelf is away"), "other: the shelf is away"},
+	} {
+		host.Actors = map[string]func(string, string, []byte) (any, error){
+			"Other": func(id, method string, payload []byte) (any, error) { return nil, one.fails },
+		}
+		var got string
+		if err := host.Actor("a").Call("Ask", nil, &got); err != nil || got != one.want {
+			t.Error(got, err)
+		}
 	}
 }

@@ -4,11 +4,13 @@ package dacatest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"daca/internal/core"
 	"daca/internal/host"
@@ -16,8 +18,10 @@ import (
 
 // turn is what one turn has staged: the host that the agent's calls go to.
 type turn struct {
-	actor   *Actor
-	number  int
+	actor  *Actor
+	number int
+	// fired is the wake-up that the turn is for, or nil.
+	fired   *wakeUp
 	writes  map[string]*stored
 	wakeUps map[wakeUpName]*wakeUp
 	effects []effect
@@ -41,8 +45,18 @@ type wakeUp struct {
 	actor    *Actor
 	schedule host.Schedule
 	data     []byte
-	at, end  time.Time
+	// at is when it fires next, and planned when it would if no turn had failed.
+	at, planned, end time.Time
+	// failures are the attempts of this firing that have failed.
+	failures int
 }
+
+// As the host retries a firing whose turn fails: the waits double, and with a period the attempts end.
+const (
+	firstWait   = 500 * time.Millisecond
+	longestWait = time.Minute
+	maxAttempts = 8
+)
 
 func (w *wakeUp) before(other *wakeUp) bool {
 	if !w.at.Equal(other.at) {
@@ -52,22 +66,40 @@ func (w *wakeUp) before(other *wakeUp) bool {
 	return w.actor.id+"/"+w.name < other.actor.id+"/"+other.name
 }
 
-// fire runs the turn of a wake-up. A period that was changed by that turn is kept.
+// fire runs the turn of a wake-up.
 func (w *wakeUp) fire() error {
-	if w.schedule.Period == nil {
-		delete(w.actor.wakeUps, w.wakeUpName)
-	} else {
-		w.at = w.at.Add(milliseconds(*w.schedule.Period))
-		if !w.end.IsZero() && !w.at.Before(w.end) {
-			delete(w.actor.wakeUps, w.wakeUpName)
-		}
-	}
-	return w.actor.turn(func(activation *core.Activation) *core.Failure {
+	err := w.actor.turn(w, func(activation *core.Activation) *core.Failure {
 		if w.kind == host.Reminder {
 			return activation.OnReminder(w.name, w.data)
 		}
 		return activation.OnTimer(w.name, w.data)
 	})
+	if err != nil && !w.firesAfterFailure() {
+		delete(w.actor.wakeUps, w.wakeUpName)
+	}
+	return err
+}
+
+// firesAgain moves on after a firing, and returns true if there is another. Those that were missed are not made up for.
+func (w *wakeUp) firesAgain() bool {
+	if w.schedule.Period == nil {
+		return false
+	}
+	period := milliseconds(*w.schedule.Period)
+	missed := w.actor.host.now.Sub(w.planned) / period
+	w.planned = w.planned.Add(period * (missed + 1))
+	w.at, w.failures = w.planned, 0
+	return w.end.IsZero() || !w.planned.After(w.end)
+}
+
+// firesAfterFailure is the same after a turn that failed. Only reminders are retried.
+func (w *wakeUp) firesAfterFailure() bool {
+	w.failures++
+	if w.kind == host.Timer || w.schedule.Period != nil && w.failures >= maxAttempts {
+		return w.firesAgain()
+	}
+	w.at = w.actor.host.now.Add(min(firstWait<<min(w.failures-1, 10), longestWait))
+	return true
 }
 
 func milliseconds(ms uint64) time.Duration { return time.Duration(ms) * time.Millisecond }
@@ -83,7 +115,7 @@ func (t *turn) ActorID() string   { return t.actor.id }
 func (t *turn) TurnID() string    { return fmt.Sprintf("turn-%d", t.number) }
 
 func (t *turn) StateGet(key string) ([]byte, error) {
-	if err := checkKey(key); err != nil {
+	if err := checkName("key", key); err != nil {
 		return nil, err
 	}
 	if write, ok := t.writes[key]; ok {
@@ -97,7 +129,7 @@ func (t *turn) StateGet(key string) ([]byte, error) {
 }
 
 func (t *turn) StateSet(key string, value []byte, ttl *uint32) error {
-	if err := checkKey(key); err != nil {
+	if err := checkName("key", key); err != nil {
 		return err
 	}
 	write := &stored{data: append([]byte{}, value...)}
@@ -112,16 +144,17 @@ func (t *turn) StateSet(key string, value []byte, ttl *uint32) error {
 }
 
 func (t *turn) StateDelete(key string) error {
-	if err := checkKey(key); err != nil {
+	if err := checkName("key", key); err != nil {
 		return err
 	}
 	t.writes[key] = nil
 	return nil
 }
 
-func checkKey(key string) error {
-	if key == "" || strings.Contains(key, "||") || strings.HasPrefix(key, "daca:") {
-		return rejected(host.Invalid, "the key %q", key)
+func checkName(what, name string) error {
+	hasControl := strings.ContainsFunc(name, unicode.IsControl)
+	if name == "" || strings.Contains(name, "||") || strings.HasPrefix(name, "daca:") || hasControl {
+		return rejected(host.Invalid, "the %s %q", what, name)
 	}
 	return nil
 }
@@ -162,21 +195,43 @@ func (t *turn) ActorInvoke(agentType, id, method string, payload []byte) ([]byte
 		return nil, denied("the agent type " + agentType)
 	}
 	reply, err := answer(id, method, payload)
+	var failure *core.Failure
+	if errors.As(err, &failure) {
+		return nil, rejected(codeOf(failure.Kind), "%s", err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return json.Marshal(reply)
 }
 
+// codeOf is how the host tells a caller what its callee has returned.
+func codeOf(kind core.Kind) host.Code {
+	switch kind {
+	case core.Invalid:
+		return host.Invalid
+	case core.NotFound:
+		return host.NotFound
+	}
+	return host.Other
+}
+
 func (t *turn) Register(kind host.Kind, name string, schedule host.Schedule, data []byte) error {
-	if strings.HasPrefix(name, "daca:") {
-		return rejected(host.Invalid, "the name %s is reserved", name)
+	if hook := t.missingHook(kind); hook != "" {
+		return rejected(host.Invalid, "the agent has no %s", hook)
 	}
 	if schedule.Period != nil && *schedule.Period == 0 {
 		return rejected(host.Invalid, "a period of 0")
 	}
+	if schedule.TTL != nil && *schedule.TTL < schedule.Due {
+		return rejected(host.Invalid, "the time to live ends before it is due, so it could never fire")
+	}
+	if err := checkName("name", name); err != nil {
+		return err
+	}
 	w := &wakeUp{wakeUpName: wakeUpName{kind, name}, actor: t.actor, schedule: schedule, data: slices.Clone(data)}
-	w.at = t.actor.host.now.Add(milliseconds(schedule.Due))
+	w.planned = t.actor.host.now.Add(milliseconds(schedule.Due))
+	w.at = w.planned
 	if schedule.TTL != nil {
 		w.end = t.actor.host.now.Add(milliseconds(*schedule.TTL))
 	}
@@ -184,12 +239,32 @@ func (t *turn) Register(kind host.Kind, name string, schedule host.Schedule, dat
 	return nil
 }
 
+// missingHook is the hook that a wake-up of this kind calls, if the agent does not have it.
+func (t *turn) missingHook(kind host.Kind) string {
+	agent := t.actor.host.definition.New()
+	_, isReminded := agent.(core.Reminded)
+	_, isTimed := agent.(core.Timed)
+	switch {
+	case kind == host.Reminder && !isReminded:
+		return "OnReminder"
+	case kind == host.Timer && !isTimed:
+		return "OnTimer"
+	}
+	return ""
+}
+
 func (t *turn) Unregister(kind host.Kind, name string) error {
+	if err := checkName("name", name); err != nil {
+		return err
+	}
 	t.wakeUps[wakeUpName{kind, name}] = nil
 	return nil
 }
 
 func (t *turn) Registered(kind host.Kind, name string) (*host.WakeUp, error) {
+	if err := checkName("name", name); err != nil {
+		return nil, err
+	}
 	found, staged := t.wakeUps[wakeUpName{kind, name}]
 	if !staged {
 		found = t.actor.wakeUps[wakeUpName{kind, name}]
@@ -240,6 +315,10 @@ func (t *turn) commit() {
 		} else {
 			a.stored[key] = *write
 		}
+	}
+	// Before what the turn itself has registered: that replaces it.
+	if t.fired != nil && !t.fired.firesAgain() {
+		delete(a.wakeUps, t.fired.wakeUpName)
 	}
 	for name, w := range t.wakeUps {
 		if w == nil {

@@ -141,6 +141,8 @@ def run_in_wasmtime(component: bytes) -> None:
     assert first("Nothing", "").tag == "not-found"
     assert "an agent has no event loop" in first("Sleeps", "").payload
     assert first("Denied", "").payload == "denied"
+    level, _, told = host.log[-1]
+    assert level == "error" and "\ncaused by HostError: denied: not here\n" in told
     assert first("Remind", "").startswith(b'{"due":1.0')
     first.effect_failed()
     assert host.state["failed"] == b'["e1","too-large"]'

@@ -1,10 +1,36 @@
 """The host in memory: turns, hooks, the clock, and what a test says that the rest of the world answers."""
 
+from datetime import timedelta
+
 import pytest
 from agents import Counter, Item
 
-from daca import Failed, Failure, HostError, Invalid, NotFound, agent, method, state
+from daca import Failed, Failure, HostError, Invalid, NotFound, actors, agent, method, reminders, state, timers
 from daca.testing import FailedEffect, TestHost
+
+
+@agent
+class Alarm:
+    """Its wake-ups fail until the state has the key `ready`."""
+
+    @method("Remind")
+    def remind(self, registration):
+        reminders.register(**registration)
+
+    @method("Time")
+    def time(self, registration):
+        timers.register(**registration)
+
+    def on_reminder(self, name, data):
+        self._fire(name)
+
+    def on_timer(self, name, data):
+        self._fire(name)
+
+    def _fire(self, name):
+        if not state.get("ready"):
+            raise Failed(f"{name} is not ready")
+        state.set("fired", [*state.get("fired", []), name])
 
 
 def test_a_turn_commits_as_a_whole(daca_host):
@@ -25,6 +51,7 @@ def test_a_failed_turn_leaves_nothing_but_its_log(daca_host):
         a.call("Add", 99)
     assert a.state == {"count": 99}
     assert len(host.events) == 1
+    assert {line.level for line in host.logged} == {"info"}
     # The instance is gone, too.
     assert a.call("ActivationCount") == 11
     assert a.call("ActivationCount") == 21
@@ -39,6 +66,17 @@ def test_an_exception_is_a_fault_with_the_authors_frames(daca_host):
     assert "agents.py" in text and "in broken" in text
     assert "activation.py" not in text and "testing.py" not in text
     assert a.state == {}
+
+
+def test_the_log_has_what_caused_a_failure_and_the_caller_has_not(daca_host):
+    host = daca_host(Counter)
+    with pytest.raises(Failed, match="^denied$"):
+        host.actor("a").call("Denied")
+    line = host.logged[-1]
+    assert line.level == "error"
+    assert line.message.startswith("Failed: denied\n")
+    assert "\ncaused by HostError: denied: the binding other is not given" in line.message
+    assert line.message.count("agents.py") == 2 and "activation.py" not in line.message
 
 
 def test_only_marked_methods_are_called(daca_host):
@@ -62,6 +100,67 @@ def test_reminders_and_timers_fire_by_the_clock(daca_host):
     a.deactivate()
     assert (a.reminders, a.timers) == (["daily"], [])
     assert host.logged[-1].message == "gone"
+
+
+def test_a_reminder_whose_turn_fails_fires_again(daca_host):
+    host = daca_host(Alarm)
+    a = host.actor("a")
+    a.call("Remind", {"name": "once", "due": 1})
+    start = host.now
+    with pytest.raises(Failed, match="^once is not ready$"):
+        host.advance(10)
+    # The clock has moved to the end nevertheless.
+    assert (host.now, a.reminders, a.state) == (start + timedelta(seconds=10), ["once"], {})
+    a.set_state("ready", True)
+    host.advance(60)
+    assert (a.reminders, a.state["fired"]) == ([], ["once"])
+
+
+def test_a_reminder_with_a_period_is_retried_a_few_times_and_then_waits_for_its_next_time(daca_host):
+    host = daca_host(Alarm)
+    a = host.actor("a")
+    a.call("Remind", {"name": "often", "due": 0, "period": 600})
+    before = host.turns
+    with pytest.raises(Failed):
+        host.advance(599)
+    assert host.turns == before + 8
+    a.set_state("ready", True)
+    host.advance(1)
+    assert (a.reminders, a.state["fired"]) == (["often"], ["often"])
+
+
+def test_a_timer_whose_turn_fails_is_not_retried(daca_host):
+    host = daca_host(Alarm)
+    a = host.actor("a")
+    a.call("Time", {"name": "once", "due": 1})
+    a.call("Time", {"name": "often", "due": 1, "period": 5})
+    with pytest.raises(Failed, match="^once is not ready$"):
+        host.advance(5)
+    assert a.timers == ["often"]
+    a.set_state("ready", True)
+    host.advance(1)
+    assert a.state["fired"] == ["often"]
+
+
+def test_a_reminder_fires_until_its_end_and_at_it(daca_host):
+    host = daca_host(Alarm)
+    a = host.actor("a")
+    a.set_state("ready", True)
+    a.call("Remind", {"name": "r", "due": 1, "period": 1, "ttl": 3})
+    host.advance(60)
+    assert (a.reminders, a.state["fired"]) == ([], ["r", "r", "r"])
+
+
+@pytest.mark.parametrize("call", ["Remind", "Time"])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"due": 2, "ttl": 1}, {"name": ""}, {"name": "a||b"}, {"name": "a\n"}, {"name": "daca:r"}, {"period": 0}],
+)
+def test_what_the_host_does_not_register_is_invalid(daca_host, call, wrong):
+    a = daca_host(Alarm).actor("a")
+    with pytest.raises(Failed, match="^HostError: invalid: "):
+        a.call(call, {"name": "r", **wrong})
+    a.call(call, {"name": "r", "due": 1, "ttl": 1})
 
 
 def test_values_expire_by_the_clock(daca_host):
@@ -93,6 +192,30 @@ def test_the_world_answers_as_the_test_says_and_the_rest_is_denied(daca_host):
         a.call("Denied")
 
 
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (Invalid("no such size"), ["invalid", "no such size"]),
+        (NotFound("no such item"), ["not-found", "no such item"]),
+        (Failed("the shelf is away"), ["other", "the shelf is away"]),
+    ],
+)
+def test_the_failure_of_another_actor_is_what_the_host_makes_of_it(daca_host, failure, told):
+    @agent
+    class Asker:
+        @method("Ask")
+        def ask(self):
+            try:
+                return actors.invoke("Stock", "nail", "Count")
+            except HostError as e:
+                return [e.code, e.message]
+
+    def fails(*_):
+        raise failure
+
+    assert daca_host(Asker, actors={"Stock": fails}).actor("a").call("Ask") == told
+
+
 def test_the_agent_hears_of_an_effect_that_failed(daca_host):
     a = daca_host(Counter).actor("a")
     a.effect_failed(FailedEffect("e1", 3, "publish", b"{}", "pubsub/counted"), "unavailable", "away")
@@ -105,8 +228,6 @@ def test_the_host_is_called_in_turns_only():
 
 
 def test_an_agent_without_the_hook_cannot_register():
-    from daca import reminders
-
     @agent
     class Sleeper:
         @method("Sleep")

@@ -5,10 +5,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from . import json
-from .failures import HostError
+from .failures import Failure, HostError
 
 if TYPE_CHECKING:
     from .testing import TestHost
+
+#: As the host retries a firing whose turn fails: the waits double, and with a period the attempts end.
+_FIRST_WAIT_MS, _LONGEST_WAIT_MS = 500, 60_000
+_MAX_ATTEMPTS = 8
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,39 @@ class WakeUp:
     name: str
     schedule: Any
     data: bytes
+    #: When it fires next.
     at: int = 0
+    #: When it would fire next if no turn had failed.
+    planned: int = 0
     end: int | None = None
+    #: The attempts of this firing that have failed.
+    failures: int = 0
 
     @property
     def period_ms(self) -> int | None:
         return self.schedule.period_ms  # type: ignore[no-any-return]
+
+    def start(self, now: int) -> None:
+        """Counts the times of the schedule from the commit of the registration."""
+        self.at = self.planned = now + self.schedule.due_ms
+        self.end = None if self.schedule.ttl_ms is None else now + self.schedule.ttl_ms
+
+    def fires_again(self, now: int) -> bool:
+        """Moves on after a firing. Returns `True` if there is another; missed ones are not made up for."""
+        if self.period_ms is None:
+            return False
+        missed = (now - self.planned) // self.period_ms
+        self.at = self.planned = self.planned + self.period_ms * (missed + 1)
+        self.failures = 0
+        return self.end is None or self.planned <= self.end
+
+    def fires_after_failure(self, now: int) -> bool:
+        """The same after a turn that failed. Only reminders are retried."""
+        self.failures += 1
+        if self.kind == "timers" or (self.period_ms is not None and self.failures >= _MAX_ATTEMPTS):
+            return self.fires_again(now)
+        self.at = now + min(_FIRST_WAIT_MS << min(self.failures - 1, 10), _LONGEST_WAIT_MS)
+        return True
 
 
 @dataclass
@@ -73,10 +104,12 @@ class StoredActor:
 class Turn:
     """The staged changes of a turn."""
 
-    def __init__(self, host: "TestHost", actor: StoredActor) -> None:
+    def __init__(self, host: "TestHost", actor: StoredActor, fired: WakeUp | None = None) -> None:
+        """`fired` is the wake-up that the turn is for."""
         self.lines: list[Line] = []
         self._host = host
         self._actor = actor
+        self._fired = fired
         self._writes: dict[str, tuple[bytes, int | None] | None] = {}
         self._wake_ups: dict[tuple[str, str], WakeUp | None] = {}
         self._effects: list[Published | Sent] = []
@@ -114,11 +147,13 @@ class Turn:
                 self._actor.values.pop(key, None)
             else:
                 self._actor.values[key] = write
+        # Before what the turn itself has registered: that replaces it.
+        if self._fired is not None and not self._fired.fires_again(now):
+            del self._actor.wake_ups[self._fired.kind, self._fired.name]
         for place, wake_up in self._wake_ups.items():
             self._actor.wake_ups.pop(place, None)
             if wake_up is not None:
-                wake_up.at = now + wake_up.schedule.due_ms
-                wake_up.end = None if wake_up.schedule.ttl_ms is None else now + wake_up.schedule.ttl_ms
+                wake_up.start(now)
                 self._actor.wake_ups[place] = wake_up
         self._host.logged.extend(self.lines)
         for number, effect in enumerate(self._effects):
@@ -130,20 +165,20 @@ class Turn:
                 self._host.logged.append(Line("info", self._outcomes[number]))
 
     def _get(self, key: str) -> bytes | None:
-        _check_key(key)
+        _check_name("key", key)
         if key in self._writes:
             write = self._writes[key]
             return write and write[0]
         return self._actor.read(key, self._host.now_ms)
 
     def _set(self, key: str, value: bytes, ttl: int | None) -> None:
-        _check_key(key)
+        _check_name("key", key)
         if ttl is not None and ttl < 1:
             raise HostError("invalid", f"a time to live of {ttl} seconds")
         self._writes[key] = (value, None if ttl is None else self._host.now_ms + ttl * 1000)
 
     def _delete(self, key: str) -> None:
-        _check_key(key)
+        _check_name("key", key)
         self._writes[key] = None
 
     def _stage(self, effect: Published | Sent) -> int:
@@ -172,7 +207,11 @@ class Turn:
         answer = self._host.answers.actors.get(agent_type)
         if answer is None:
             raise _denied(f"the agent type {agent_type}")
-        return json.to_bytes(answer(actor_id, method, json.from_bytes(payload)))
+        try:
+            reply = answer(actor_id, method, json.from_bytes(payload))
+        except Failure as e:
+            raise HostError("other" if e.case == "failed" else e.case, str(e)) from None
+        return json.to_bytes(reply)
 
     def _secret(self, name: str) -> list[tuple[str, str]]:
         found = self._host.answers.secrets.get(name)
@@ -184,26 +223,29 @@ class Turn:
         def register(name: str, schedule: Any, data: bytes) -> None:
             if hook not in self._host.definition.hooks:
                 raise HostError("invalid", f"the agent has no {hook}()")
-            if name.startswith("daca:"):
-                raise HostError("invalid", f"the name {name!r} is reserved")
             if schedule.period_ms == 0:
                 raise HostError("invalid", "a period of 0")
+            if schedule.ttl_ms is not None and schedule.ttl_ms < schedule.due_ms:
+                raise HostError("invalid", "the time to live ends before it is due, so it could never fire")
+            _check_name("name", name)
             self._wake_ups[kind, name] = WakeUp(kind, name, schedule, data)
 
         def unregister(name: str) -> None:
+            _check_name("name", name)
             self._wake_ups[kind, name] = None
 
         def get(name: str) -> WakeUp | None:
+            _check_name("name", name)
             place = (kind, name)
             return self._wake_ups[place] if place in self._wake_ups else self._actor.wake_ups.get(place)
 
         return SimpleNamespace(register=register, unregister=unregister, get=get)
 
 
-def _check_key(key: str) -> None:
-    has_control = any(ord(char) < 32 or 127 <= ord(char) < 160 for char in key)
-    if not key or "||" in key or key.startswith("daca:") or has_control:
-        raise HostError("invalid", f"the key {key!r}")
+def _check_name(what: str, name: str) -> None:
+    has_control = any(ord(char) < 32 or 127 <= ord(char) < 160 for char in name)
+    if not name or "||" in name or name.startswith("daca:") or has_control:
+        raise HostError("invalid", f"the {what} {name!r}")
 
 
 def _denied(what: str) -> HostError:

@@ -113,6 +113,14 @@ def failure_of(raised: BaseException) -> tuple[str, str]:
     return "failed", traces.text_of(raised)
 
 
+def cause_of(raised: BaseException) -> str | None:
+    """What the log gets of a failure on purpose that has a cause (`raise Failed("…") from e`): the frames of both.
+
+    The caller reads the message alone. Of any other exception, the text of the failure has them already.
+    """
+    return traces.text_of(raised) if isinstance(raised, Failure) and raised.__cause__ is not None else None
+
+
 def failed_effect(effect: Any) -> FailedEffect:
     """A given-up effect of the contract, as the hook gets it."""
     asked = effect.request.value

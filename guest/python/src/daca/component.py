@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from . import _host, log, traces
-from .activation import Activation, failed_effect, failure_of
+from .activation import Activation, cause_of, failed_effect, failure_of
 from .agents import Definition
 
 _CASES = {"invalid": "Failure_Invalid", "not-found": "Failure_NotFound", "failed": "Failure_Failed"}
@@ -66,6 +66,8 @@ class Component:
             return call()
         except Exception as raised:
             case, text = failure_of(raised)
+            if (cause := cause_of(raised)) is not None:
+                log.error(cause)
         finally:
             sys.stdout.flush()
         raise self._error(getattr(self._types, _CASES[case])(_encodable(text)))

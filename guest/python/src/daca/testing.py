@@ -14,7 +14,7 @@ from unittest import mock
 
 from . import _host, json
 from ._turn import Line, Published, Sent, StoredActor, Turn, WakeUp
-from .activation import Activation, FailedEffect, failure_of
+from .activation import Activation, FailedEffect, cause_of, failure_of
 from .agents import definition
 from .failures import Failed, Failure
 from .log import Handler
@@ -78,17 +78,26 @@ class TestHost:
         return self._actors.setdefault(actor_id, TestActor(self, actor_id))
 
     def advance(self, by: float | timedelta) -> None:
-        """Moves the clock, in seconds, and fires the reminders and timers that become due, in their order."""
+        """Moves the clock, in seconds, and fires the reminders and timers that become due, in their order.
+
+        The clock moves to the end even if turns fail. Then the first failure is raised.
+        """
         seconds = by.total_seconds() if isinstance(by, timedelta) else by
         until = self._now_ms + round(seconds * 1000)
+        first: Failure | None = None
         while True:
             due = [(w.at, n, actor, w) for n, actor in enumerate(self._actors.values()) for w in actor.due(until)]
             if not due:
                 break
             at, _, actor, wake_up = min(due, key=lambda each: each[:2])
             self._now_ms = max(self._now_ms, at)
-            actor.fire(wake_up)
+            try:
+                actor.fire(wake_up)
+            except Failure as failure:
+                first = first or failure
         self._now_ms = until
+        if first is not None:
+            raise first
 
 
 class TestActor:
@@ -159,21 +168,22 @@ class TestActor:
 
     def fire(self, wake_up: WakeUp) -> None:
         """Fires one; for `TestHost.advance`."""
-        if wake_up.period_ms is None:
-            del self._stored.wake_ups[wake_up.kind, wake_up.name]
-        else:
-            wake_up.at += wake_up.period_ms
-            if wake_up.end is not None and wake_up.at >= wake_up.end:
-                del self._stored.wake_ups[wake_up.kind, wake_up.name]
         hook = "on_reminder" if wake_up.kind == "reminders" else "on_timer"
-        self._turn(lambda activation: activation.wake_up(hook, wake_up.name, wake_up.data))
+        try:
+            self._turn(lambda activation: activation.wake_up(hook, wake_up.name, wake_up.data), fired=wake_up)
+        except Failure:
+            if not wake_up.fires_after_failure(self._host.now_ms):
+                del self._stored.wake_ups[wake_up.kind, wake_up.name]
+            raise
 
-    def _turn(self, call: Callable[[Activation], Any], *, activates: bool = True) -> Any:
+    def _turn(
+        self, call: Callable[[Activation], Any], *, activates: bool = True, fired: WakeUp | None = None
+    ) -> Any:
         if self._is_busy:
             raise RuntimeError(f"the actor {self._stored.id} is in a turn already")
         self._is_busy = True
         self._host.turns += 1
-        turn = Turn(self._host, self._stored)
+        turn = Turn(self._host, self._stored, fired)
         try:
             with _within(turn, self._host.now_ms):
                 if self._activation is None and activates:
@@ -184,6 +194,8 @@ class TestActor:
             return reply
         except Exception as raised:
             self._activation = None
+            if (cause := cause_of(raised)) is not None:
+                turn.lines.append(Line("error", cause))
             self._host.logged.extend(turn.lines)
             if isinstance(raised, Failure):
                 raise

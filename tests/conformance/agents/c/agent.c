@@ -36,39 +36,65 @@ static daca_reply increment(const char *key) {
 static daca_reply activate(void) { return increment("activations"); }
 static daca_reply deactivate(void) { return increment("deactivations"); }
 
-/* Records a firing. Data with `fails_without` fails as long as the state has no such key. */
-static daca_reply record(const char *kind, daca_bytes name, daca_bytes data) {
+/* Appends a value to the list under a key of the state. */
+static daca_reply append(daca_bytes key, daca_bytes value) {
     bool exists = false;
-    daca_bytes key, fired;
-    daca_error error;
-    if (text(data, "fails_without", &key)) {
-        error = daca_state_get(key, &exists, &fired);
-        if (error.code != DACA_DONE) return daca_failed_with(error);
-        if (!exists) return daca_failed("the %s %.*s waits for the key %.*s", kind, DACA_ARG(name), DACA_ARG(key));
-    }
-    error = daca_state_get(TEXT("fired"), &exists, &fired);
+    daca_bytes list;
+    daca_error error = daca_state_get(key, &exists, &list);
     if (error.code != DACA_DONE) return daca_failed_with(error);
     daca_buffer all = {0};
-    if (exists && fired.size > 2) {
+    if (exists && list.size > 2) {
         /* Without its last bracket. */
-        daca_put_bytes(&all, (daca_bytes){fired.data, fired.size - 1});
+        daca_put_bytes(&all, (daca_bytes){list.data, list.size - 1});
         daca_put(&all, ",");
     } else {
         daca_put(&all, "[");
     }
-    daca_put(&all, "{\"kind\":\"");
-    daca_put(&all, kind);
-    daca_put(&all, "\",\"name\":");
-    daca_put_json(&all, name);
-    daca_put(&all, ",\"data\":");
-    daca_put_bytes(&all, data.size > 0 ? data : NULL_JSON);
-    daca_put(&all, "}]");
-    error = daca_state_set(TEXT("fired"), daca_taken(&all));
+    daca_put_bytes(&all, value);
+    daca_put(&all, "]");
+    error = daca_state_set(key, daca_taken(&all));
     return error.code == DACA_DONE ? daca_done() : daca_failed_with(error);
+}
+
+/* Records a firing. Data with `fails_without` fails as long as the state has no such key. */
+static daca_reply record(const char *kind, daca_bytes name, daca_bytes data) {
+    bool exists = false;
+    daca_bytes key, found;
+    if (text(data, "fails_without", &key)) {
+        daca_error error = daca_state_get(key, &exists, &found);
+        if (error.code != DACA_DONE) return daca_failed_with(error);
+        if (!exists) return daca_failed("the %s %.*s waits for the key %.*s", kind, DACA_ARG(name), DACA_ARG(key));
+    }
+    daca_buffer firing = {0};
+    daca_put(&firing, "{\"kind\":\"");
+    daca_put(&firing, kind);
+    daca_put(&firing, "\",\"name\":");
+    daca_put_json(&firing, name);
+    daca_put(&firing, ",\"data\":");
+    daca_put_bytes(&firing, data.size > 0 ? data : NULL_JSON);
+    daca_put(&firing, "}");
+    return append(TEXT("fired"), daca_taken(&firing));
 }
 
 static daca_reply on_reminder(daca_bytes name, daca_bytes data) { return record("reminder", name, data); }
 static daca_reply on_timer(daca_bytes name, daca_bytes data) { return record("timer", name, data); }
+
+/* Records an effect that was given up. */
+static daca_reply on_effect_failed(const daca_failed_effect *effect, daca_error reason) {
+    daca_bytes target = effect->is_event
+                            ? daca_format("%.*s/%.*s", DACA_ARG(effect->pubsub), DACA_ARG(effect->topic))
+                            : daca_format("%.*s/%.*s", DACA_ARG(effect->binding), DACA_ARG(effect->operation));
+    daca_buffer failed = {0};
+    daca_put(&failed, effect->is_event ? "{\"kind\":\"publish\",\"target\":" : "{\"kind\":\"send\",\"target\":");
+    daca_put_json(&failed, target);
+    daca_put(&failed, ",\"data\":");
+    daca_put_json(&failed, effect->data);
+    daca_put_bytes(&failed, daca_format(",\"attempts\":%u", (unsigned)effect->attempts));
+    daca_put_bytes(&failed, daca_format(",\"reason\":{\"code\":\"%s\",\"message\":", case_of(reason.code)));
+    daca_put_json(&failed, reason.message);
+    daca_put(&failed, "}}");
+    return append(TEXT("failed"), daca_taken(&failed));
+}
 
 static size_t migrated_keys(daca_bytes from, daca_bytes *keys) {
     (void)from;
@@ -275,6 +301,14 @@ static daca_reply call_actor(daca_bytes it) {
     return answer(error, reply);
 }
 
+static daca_reply failed_effects(daca_bytes payload) {
+    bool exists = false;
+    daca_bytes all;
+    (void)payload;
+    daca_error error = daca_state_get(TEXT("failed"), &exists, &all);
+    return answer(error, exists ? all : TEXT("[]"));
+}
+
 /* --- What the host tells and is told. ----------------------------------------------------------------------------- */
 
 static daca_reply activations(daca_bytes payload) {
@@ -346,7 +380,7 @@ DACA_AGENT({"Set", set}, {"Get", get}, {"GetMany", get_many}, {"Delete", delete}
            {"Echo", echo}, {"Optional", optional}, {"Nothing", nothing}, {"Length", length}, {"Repeat", repeat},
            {"Sum", sum}, {"Fail", fail}, {"Throw", throw}, {"Stage", stage}, {"Hold", hold}, {"Spin", spin},
            {"Publish", publish}, {"Send", send}, {"InvokeBinding", invoke_binding}, {"CallActor", call_actor},
-           {"RegisterReminder", register_reminder}, {"GetReminder", get_reminder},
+           {"FailedEffects", failed_effects}, {"RegisterReminder", register_reminder}, {"GetReminder", get_reminder},
            {"UnregisterReminder", unregister_reminder}, {"RegisterTimer", register_timer}, {"GetTimer", get_timer},
            {"UnregisterTimer", unregister_timer}, {"Fired", fired}, {"Activations", activations},
            {"Calls", count_calls}, {"WhoAmI", who_am_i}, {"Setting", setting}, {"Secret", secret}, {"Log", write_log},
@@ -354,4 +388,5 @@ DACA_AGENT({"Set", set}, {"Get", get}, {"GetMany", get_many}, {"Delete", delete}
 DACA_LIFECYCLE(activate, deactivate)
 DACA_ON_REMINDER(on_reminder)
 DACA_ON_TIMER(on_timer)
+DACA_ON_EFFECT_FAILED(on_effect_failed)
 DACA_MIGRATION("conformance-agents-schema-number-1", migrated_keys, migrate)

@@ -44,11 +44,16 @@ static inline daca_bytes json_text(daca_bytes text) {
 
 static inline daca_reply whole(int64_t value) { return daca_ok(daca_format("%lld", (long long)value)); }
 
+/* The name of the case. */
+static inline const char *case_of(daca_code code) {
+    static const char *const names[] = {"", "denied", "not-found", "invalid", "unavailable", "too-large", "other"};
+    return names[code];
+}
+
 /* The value, or what the host rejected: the turn ends well then. */
 static inline daca_reply answer(daca_error error, daca_bytes json) {
-    static const char *const names[] = {"", "denied", "not-found", "invalid", "unavailable", "too-large", "other"};
     if (error.code == DACA_DONE) return daca_ok(json);
-    return daca_ok(daca_format("{\"error\":\"%s\"}", names[error.code]));
+    return daca_ok(daca_format("{\"error\":\"%s\"}", case_of(error.code)));
 }
 
 /* The same for a value that may not exist. */

@@ -18,6 +18,7 @@ const (
 	activations   = daca.Key[int]("activations")
 	deactivations = daca.Key[int]("deactivations")
 	fired         = daca.Key[[]firing]("fired")
+	failed        = daca.Key[[]failedEffect]("failed")
 )
 
 // firing is one that was recorded.
@@ -25,6 +26,20 @@ type firing struct {
 	Kind string          `json:"kind"`
 	Name string          `json:"name"`
 	Data json.RawMessage `json:"data"`
+}
+
+// failedEffect is an effect that was given up, as it was recorded.
+type failedEffect struct {
+	Kind     string `json:"kind"`
+	Target   string `json:"target"`
+	Data     string `json:"data"`
+	Attempts uint32 `json:"attempts"`
+	Reason   reason `json:"reason"`
+}
+
+type reason struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
 }
 
 // raw is a key whose value is JSON as it was written.
@@ -87,6 +102,21 @@ func record(kind, name string, data daca.Data) error {
 		return err
 	}
 	return fired.Set(append(all, firing{kind, name, value}))
+}
+
+func (c *Conformance) OnEffectFailed(effect daca.FailedEffect, why *daca.HostError) error {
+	record := failedEffect{Attempts: effect.Attempts, Reason: reason{string(why.Code), why.Message}}
+	if event := effect.Event; event != nil {
+		record.Kind, record.Target, record.Data = "publish", event.Topic, string(event.Data)
+	} else {
+		sent := effect.Sent
+		record.Kind, record.Target, record.Data = "send", sent.Binding+"/"+sent.Operation, string(sent.Data)
+	}
+	all, err := failed.GetOr(nil)
+	if err != nil {
+		return err
+	}
+	return failed.Set(append(all, record))
 }
 
 func (c *Conformance) Migrate(state daca.Migration, from string) error {
@@ -283,6 +313,8 @@ func (c *Conformance) CallActor(it struct {
 	reply, err := daca.Call[json.RawMessage](it.Type, it.ID, it.Method, it.Payload)
 	return answer(reply, err)
 }
+
+func (c *Conformance) FailedEffects() (any, error) { return answer(failed.GetOr([]failedEffect{})) }
 
 // ---- Reminders and timers.
 

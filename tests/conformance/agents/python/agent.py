@@ -5,7 +5,7 @@ import time
 from typing import Any, Callable
 
 import daca
-from daca import Failed, Failure, HostError, Invalid, NotFound, method, state
+from daca import Failed, FailedEffect, Failure, HostError, Invalid, NotFound, method, state
 
 CASES: dict[str, type[Failure]] = {"invalid": Invalid, "not-found": NotFound, "failed": Failed}
 
@@ -44,7 +44,18 @@ def record(kind: str, name: str, data: Any) -> None:
     key = data.get("fails_without") if isinstance(data, dict) else None
     if key and state.get_bytes(key) is None:
         raise Failed(f"the {kind} {name} waits for the key {key}")
-    state.set("fired", [*state.get("fired", []), {"kind": kind, "name": name, "data": data}])
+    append("fired", {"kind": kind, "name": name, "data": data})
+
+
+def record_failed(effect: FailedEffect, reason: HostError) -> None:
+    """Records an effect that was given up."""
+    target = effect.topic if effect.kind == "publish" else f"{effect.binding}/{effect.operation}"
+    failed = {"kind": effect.kind, "target": target, "data": effect.data.decode(), "attempts": effect.attempts}
+    append("failed", {**failed, "reason": {"code": reason.code, "message": reason.message}})
+
+
+def append(key: str, value: Any) -> None:
+    state.set(key, [*state.get(key, []), value])
 
 
 @daca.agent(schema="conformance-agents-schema-number-1", migrates=["migrated"])
@@ -64,6 +75,9 @@ class Conformance:
 
     def on_timer(self, name: str, data: Any) -> None:
         record("timer", name, data)
+
+    def on_effect_failed(self, effect: FailedEffect, reason: HostError) -> None:
+        record_failed(effect, reason)
 
     def migrate(self, before: dict[str, Any], from_label: str) -> dict[str, Any]:
         return {"migrated": {"from": from_label, "value": before.get("migrated")}}
@@ -183,6 +197,10 @@ class Conformance:
     @method("CallActor")
     def call_actor(self, it):
         return answer(lambda: daca.actors.invoke(it["type"], it["id"], it["method"], it.get("payload")))
+
+    @method("FailedEffects")
+    def failed_effects(self):
+        return state.get("failed", [])
 
     # ---- Reminders and timers.
 

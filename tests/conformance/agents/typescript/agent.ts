@@ -43,7 +43,20 @@ function record(kind: string, name: string, data: any) {
   if (data?.fails_without && state.get(data.fails_without) === undefined) {
     throw new Failed(`the ${kind} ${name} waits for the key ${data.fails_without}`);
   }
-  state.set("fired", [...state.get<unknown[]>("fired", []), { kind, name, data }]);
+  append("fired", { kind, name, data });
+}
+
+/** Records an effect that was given up. */
+function recordFailed(effect: any, { code, message }: { code: string; message: string }) {
+  const { kind, attempts } = effect;
+  const isEvent = kind === "publish";
+  const target = isEvent ? effect.topic : `${effect.binding}/${effect.operation}`;
+  const data = new TextDecoder().decode(isEvent ? effect.event : effect.data);
+  append("failed", { kind, target, data, attempts, reason: { code, message } });
+}
+
+function append(key: string, value: unknown) {
+  state.set(key, [...state.get<unknown[]>(key, []), value]);
 }
 
 class Conformance {
@@ -54,6 +67,7 @@ class Conformance {
   deactivate() { state.set("deactivations", state.get<number>("deactivations", 0) + 1); }
   onReminder(name: string, data: unknown) { record("reminder", name, data); }
   onTimer(name: string, data: unknown) { record("timer", name, data); }
+  onEffectFailed(effect: unknown, reason: { code: string; message: string }) { recordFailed(effect, reason); }
   migrate(before: Map<string, unknown>, from: string) {
     return new Map([["migrated", { from, value: before.get("migrated") ?? null }]]);
   }
@@ -122,6 +136,7 @@ class Conformance {
   CallActor({ type, id, method, payload = null }: { type: string; id: string; method: string; payload?: unknown }) {
     return answer(() => actors.invoke(type, id, method, payload));
   }
+  FailedEffects() { return state.get("failed", []); }
 
   // ---- Reminders and timers.
 

@@ -7,8 +7,8 @@ use std::hint::black_box;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use daca_sdk::{
-    Error, Failure, Migration, agent, bindings, config, identity, log, pubsub, reminders, secrets, state,
-    timers,
+    EffectRequest, Error, FailedEffect, Failure, Migration, agent, bindings, config, identity, log, pubsub,
+    reminders, secrets, state, timers,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -46,6 +46,11 @@ impl Conformance {
     #[timer]
     fn on_timer(&mut self, name: &str, data: Value) -> Result<(), Failure> {
         record("timer", name, data)
+    }
+
+    #[effect_failed]
+    fn on_effect_failed(&mut self, effect: FailedEffect, reason: Error) -> Result<(), Failure> {
+        record_failed(&effect, &reason)
     }
 
     #[migrate(to = "conformance-agents-schema-number-1", keys = ["migrated"])]
@@ -170,6 +175,10 @@ impl Conformance {
         answer(call.make())
     }
 
+    pub fn failed_effects(&self) -> Reply {
+        answer(list("failed"))
+    }
+
     // ---- Reminders and timers.
 
     pub fn register_reminder(&mut self, wake: Wake) -> Reply {
@@ -197,7 +206,7 @@ impl Conformance {
     }
 
     pub fn fired(&self) -> Reply {
-        answer(state::get::<Value>("fired").map(|fired| fired.unwrap_or_else(|| json!([]))))
+        answer(list("fired"))
     }
 
     // ---- What the host tells and is told.
@@ -245,7 +254,7 @@ impl Conformance {
 /// The value, or what the host rejected: the turn ends well then.
 fn answer<T: Serialize>(result: Result<T, Error>) -> Reply {
     let value =
-        result.map_or_else(|error| Ok(json!({ "error": payloads::case(&error) })), serde_json::to_value);
+        result.map_or_else(|error| Ok(json!({ "error": payloads::case(&error).0 })), serde_json::to_value);
     value.map_err(|e| Failure::failed(e.to_string()))
 }
 
@@ -267,7 +276,31 @@ fn record(kind: &str, name: &str, data: Value) -> Result<(), Failure> {
     {
         return Err(Failure::failed(format!("the {kind} {name} waits for the key {key}")));
     }
-    let mut fired = state::get::<Vec<Value>>("fired")?.unwrap_or_default();
-    fired.push(json!({ "kind": kind, "name": name, "data": data }));
-    Ok(state::set("fired", &fired)?)
+    append("fired", json!({ "kind": kind, "name": name, "data": data }))
+}
+
+/// Records an effect that was given up.
+fn record_failed(effect: &FailedEffect, reason: &Error) -> Result<(), Failure> {
+    let (kind, target) = match &effect.request {
+        EffectRequest::Publish { pubsub, topic, .. } => ("publish", format!("{pubsub}/{topic}")),
+        EffectRequest::Send { binding, operation, .. } => ("send", format!("{binding}/{operation}")),
+    };
+    let data = String::from_utf8_lossy(effect.payload());
+    let (code, message) = payloads::case(reason);
+    let failed = json!({
+        "kind": kind, "target": target, "data": data, "attempts": effect.attempts,
+        "reason": { "code": code, "message": message },
+    });
+    append("failed", failed)
+}
+
+/// The list under a key of the state.
+fn list(key: &str) -> Result<Vec<Value>, Error> {
+    Ok(state::get(key)?.unwrap_or_default())
+}
+
+fn append(key: &str, value: Value) -> Result<(), Failure> {
+    let mut all = list(key)?;
+    all.push(value);
+    Ok(state::set(key, &all)?)
 }

@@ -197,15 +197,15 @@ impl From<Level> for log::Level {
     }
 }
 
-/// The case of what the host rejected.
-pub(crate) fn case(error: &Error) -> &'static str {
+/// The case of what the host rejected, and its text.
+pub(crate) fn case(error: &Error) -> (&'static str, &str) {
     match error {
-        Error::Denied(_) => "denied",
-        Error::NotFound(_) => "not-found",
-        Error::Invalid(_) => "invalid",
-        Error::Unavailable(_) => "unavailable",
-        Error::TooLarge(_) => "too-large",
-        Error::Other(_) => "other",
-        Error::Undecodable(_) => "undecodable",
+        Error::Denied(text) => ("denied", text),
+        Error::NotFound(text) => ("not-found", text),
+        Error::Invalid(text) => ("invalid", text),
+        Error::Unavailable(text) => ("unavailable", text),
+        Error::TooLarge(text) => ("too-large", text),
+        Error::Other(text) => ("other", text),
+        Error::Undecodable(text) => ("undecodable", text),
     }
 }

@@ -1,0 +1,2 @@
+// The hooks in C++.
+#include "hooks.c"
