@@ -76,7 +76,9 @@ fn c() -> anyhow::Result<()> {
             std::fs::remove_dir_all(&build).with_context(|| build.display().to_string())?;
         }
         let mut command = make(folder, &build);
-        command.arg(format!("SOURCES={source}")).arg(format!("OUTPUT={}", build.join("agent.wasm").display()));
+        command
+            .arg(format!("SOURCES={source}"))
+            .arg(format!("OUTPUT={}", build.join("agent.wasm").display()));
         run(command.envs(programs.clone())).with_context(|| format!("{folder}/{source}"))?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What all handles to a budget and all reservations share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{OnceLock, Weak};
 
 use tokio::sync::{Notify, Semaphore};
 

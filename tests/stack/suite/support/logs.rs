@@ -62,8 +62,8 @@ impl Chat {
             }
             for line in host.sidecar.process.log_lines()? {
                 // It could not tell Kafka in time that it lives, and gets its partitions again, with the message.
-                let was_given_up =
-                    line.contains("attempts at processing Kafka message") && line.contains("context canceled");
+                let was_given_up = line.contains("attempts at processing Kafka message")
+                    && line.contains("context canceled");
                 let is_error = line.contains("\"level\":\"error\"");
                 anyhow::ensure!(was_given_up || !is_error, "the sidecar: {line}");
             }
