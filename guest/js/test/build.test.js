@@ -1,26 +1,30 @@
 // What `daca-js build` makes and refuses.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, realpath, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join, relative } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { test } from "node:test";
 import { buildComponent, bundleScript } from "../tools/build.js";
 import { digestOfSources } from "../tools/engine.js";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 
-const command = (...words) => new Promise((resolve) =>
-  execFile(process.execPath, [here("../tools/daca-js.js"), ...words], (error, out, err) => resolve({ code: error?.code ?? 0, out, err })));
+const run = (program, words, options) => new Promise((resolve) =>
+  execFile(program, words, options, (error, out, err) => resolve({ code: error?.code ?? 0, out, err })));
 
+const command = (...words) => run(process.execPath, [here("../tools/daca-js.js"), ...words]);
+
+/** Checks the message with which a source is refused. A pattern may depend on the path of the source. */
 async function refused(source, pattern) {
-  const folder = await mkdtemp(join(tmpdir(), "daca-js-test-"));
+  const folder = await realpath(await mkdtemp(join(tmpdir(), "daca-js-test-")));
   try {
     const entry = join(folder, "agent.ts");
     await writeFile(entry, source);
     await assert.rejects(buildComponent(entry), (e) => {
-      assert.match(e.message, pattern);
+      if (typeof pattern === "function") assert.equal(e.message, pattern(entry));
+      else assert.match(e.message, pattern);
       return true;
     });
   } finally {
@@ -45,7 +49,9 @@ test("errors name file, line and column of the author's source", async () => {
   await refused("export default 7;\n", /no agent/);
   await refused('import { readFileSync } from "node:fs";\nimport { agent } from "@daca/sdk";\nexport default agent(class { M() { return readFileSync("x"); } });\n', /node:fs/);
   await refused('import { gone } from "./gone.js";\nexport default gone;\n', /agent\.ts:1:\d+.*gone/);
-  await refused('import { agent } from "@daca/sdk";\nthrow new Error("at the top");\nexport default agent(class {});\n', /agent\.ts:2: it throws while it is loaded: at the top$/);
+  // The path leads to the file from here.
+  const thrown = (entry) => `${relative(process.cwd(), entry)}:2: it throws while it is loaded: at the top`;
+  await refused('import { agent } from "@daca/sdk";\nthrow new Error("at the top");\nexport default agent(class {});\n', thrown);
 });
 
 test("what needs Node is refused before it runs there", async () => {
@@ -70,6 +76,32 @@ test("a bundle is one script that imports the SDK alone", async () => {
   const imported = [...script.matchAll(/^import .* from "([^"]+)";$/gm)].map(([, from]) => from);
   assert.deepEqual(imported, ["@daca/sdk"]);
   assert.doesNotMatch(script, /^\s*async\s+\w+\(/m);
+});
+
+test("the package that is published has the contract", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "daca-js-test-"));
+  const copy = join(folder, "guest/js");
+  try {
+    await cp(here(".."), copy, { recursive: true, filter: (path) => !/node_modules$|wit\/contract$/.test(path) });
+    await cp(here("../../../wit"), join(folder, "wit"), { recursive: true });
+    // Those of the npm that runs this test name its own folder.
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
+    const words = ["pack", "--dry-run", "--json", "--foreground-scripts=false"];
+    const { code, out, err } = await run("npm", words, { cwd: copy, env });
+    assert.equal(code, 0, err);
+    const [{ files }] = Object.values(JSON.parse(out.slice(out.search(/[[{]/))));
+    const paths = files.map(({ path }) => path);
+    for (const path of ["wit/contract/agent.wit", "wit/contract/deps/wasi-config/store.wit", "src/index.d.ts", "tools/daca-js.js"]) {
+      assert.ok(paths.includes(path), `${path} of ${paths}`);
+    }
+    await assert.rejects(stat(join(copy, "wit/contract")), { code: "ENOENT" }, "builds in the repository use its own");
+
+    await rm(join(folder, "wit"), { recursive: true });
+    const { contract } = await import(pathToFileURL(join(copy, "tools/world.js")).href);
+    await assert.rejects(contract(), (e) => e.constructor.name === "BuildError" && /the contract is missing/.test(e.message));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test("the host knows what the SDK exports", async () => {
