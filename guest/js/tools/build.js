@@ -9,6 +9,7 @@ import { placeIn } from "../src/frames.js";
 import { BuildError } from "./build-error.js";
 import { bundle } from "./bundle.js";
 import { lineTable } from "./frames.js";
+import { withOwnAsync } from "./lowered.js";
 import { PACKAGE, optionalExports, worldOf, writeWorld } from "./world.js";
 
 /** The SDK's own files, whose lines are no use to an author. */
@@ -70,6 +71,7 @@ const own = {
       "@daca/sdk": "src/index.js",
       "@daca/sdk/component": "src/component.js",
       "@daca/sdk/globals": "src/globals/index.js",
+      "@daca/sdk/lowered": "src/globals/lowered.js",
       "@daca/sdk/stacks": "src/globals/stacks.js",
     };
     build.onResolve({ filter: /^@daca\/sdk(\/|$)/ }, ({ path }) =>
@@ -85,6 +87,7 @@ function entryModule(entry, hooks) {
   return [
     'import "@daca/sdk/stacks";',
     'import "@daca/sdk/globals";',
+    'import "@daca/sdk/lowered";',
     'import { exportsOf } from "@daca/sdk/component";',
     `import definition from ${JSON.stringify(entry)};`,
     "const made = exportsOf(() => definition);",
@@ -105,7 +108,7 @@ async function bundled(entry, hooks) {
     throw new BuildError(`${entry}: ${foreign.join(", ")} is not available in an agent: it needs Node`);
   }
   const script = outputOf(result, ".js").replace(/\n?\/\/# sourceMappingURL=.*\n?$/, "");
-  return { script, map: outputOf(result, ".map"), imports };
+  return { script: withOwnAsync(script), map: outputOf(result, ".map"), imports };
 }
 
 /** Builds a component. Returns its bytes. */
@@ -134,7 +137,9 @@ export async function buildComponent(entry) {
 /** Makes one script of an entry and all that it imports but the SDK, for `component = "agent.js"`. */
 export async function bundleScript(entry) {
   const external = { name: "sdk", setup: (build) => build.onResolve({ filter: /^@daca\/sdk$/ }, ({ path }) => ({ path, external: true })) };
-  const result = await told(() => bundle({ entryPoints: [resolve(entry)], plugins: [external] }));
+  // The host makes generators of async functions itself, and refuses an `await` outside of them.
+  const supported = { "top-level-await": false };
+  const result = await told(() => bundle({ entryPoints: [resolve(entry)], plugins: [external], supported }));
   return result.outputFiles[0].text;
 }
 

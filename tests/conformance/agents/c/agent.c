@@ -215,6 +215,15 @@ static daca_reply spin(daca_bytes payload) {
         turns = turns + 1;
 }
 
+/* C has nothing that waits. */
+static daca_reply awaits(daca_bytes it) {
+    int64_t count, waited = 0;
+    NEEDS(number(it, "count", &count));
+    while (waited < count)
+        waited++;
+    return whole(waited);
+}
+
 /* --- Effects, and what acts at once. ------------------------------------------------------------------------------ */
 
 static daca_reply publish(daca_bytes it) {
@@ -345,7 +354,8 @@ static daca_reply clock_of_world(daca_bytes payload) {
 DACA_AGENT({"Set", set}, {"Get", get}, {"GetMany", get_many}, {"Delete", delete}, {"ReadOwnWrites", read_own_writes},
            {"Echo", echo}, {"Optional", optional}, {"Nothing", nothing}, {"Length", length}, {"Repeat", repeat},
            {"Sum", sum}, {"Fail", fail}, {"Throw", throw}, {"Stage", stage}, {"Hold", hold}, {"Spin", spin},
-           {"Publish", publish}, {"Send", send}, {"InvokeBinding", invoke_binding}, {"CallActor", call_actor},
+           {"Awaits", awaits}, {"Publish", publish}, {"Send", send}, {"InvokeBinding", invoke_binding},
+           {"CallActor", call_actor},
            {"RegisterReminder", register_reminder}, {"GetReminder", get_reminder},
            {"UnregisterReminder", unregister_reminder}, {"RegisterTimer", register_timer}, {"GetTimer", get_timer},
            {"UnregisterTimer", unregister_timer}, {"Fired", fired}, {"Activations", activations},

@@ -47,6 +47,10 @@ def record(kind: str, name: str, data: Any) -> None:
     state.set("fired", [*state.get("fired", []), {"kind": kind, "name": name, "data": data}])
 
 
+async def one() -> int:
+    return 1
+
+
 @daca.agent(schema="conformance-agents-schema-number-1", migrates=["migrated"])
 class Conformance:
     def __init__(self) -> None:
@@ -154,6 +158,13 @@ class Conformance:
     def spin(self):
         while True:
             pass
+
+    @method("Awaits")
+    async def awaits(self, it):
+        waited = 0
+        for _ in range(it["count"]):
+            waited += await one()
+        return waited
 
     # ---- Effects, and what acts at once.
 
