@@ -64,6 +64,12 @@ export class HostError extends Error {
 export const state: {
   /** The value of a key, or `otherwise` when there is none. */
   get<T = unknown>(key: string): T | undefined;
+  // A value of the same kind, and not `0` alone: `T` would be the literal.
+  get(key: string, otherwise: number): number;
+  get(key: string, otherwise: string): string;
+  get(key: string, otherwise: boolean): boolean;
+  // An empty list says nothing of what is in it.
+  get(key: string, otherwise: never[]): any[];
   get<T>(key: string, otherwise: T): T;
   /** The values of several keys, in one request; `undefined` for those that do not exist. */
   getMany<T = unknown>(keys: string[]): (T | undefined)[];
@@ -135,6 +141,13 @@ export type FailedEffect = { id: string; attempts: number } & (
   | { kind: "publish"; topic: string; event: Uint8Array }
   | { kind: "send"; binding: string; operation: string; data: Uint8Array; metadata: Record<string, string> }
 );
+
+/** Why an effect was given up, for `onEffectFailed`. */
+export interface EffectFailure {
+  /** `unavailable` when another try might have delivered it. Any other code is definite. */
+  code: HostErrorCode;
+  message: string;
+}
 
 /** Settings of the agent type, from the manifest. */
 export const config: {

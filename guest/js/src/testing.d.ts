@@ -1,4 +1,4 @@
-import type { AgentDefinition } from "./index.js";
+import type { AgentDefinition, EffectFailure, FailedEffect } from "./index.js";
 
 export interface TestHostOptions {
   /** The name of the agent type. */
@@ -7,9 +7,12 @@ export interface TestHostOptions {
   now?: Date | number;
   config?: Record<string, string>;
   secrets?: Record<string, string | Record<string, string>>;
-  /** Answers of bindings. What is not here is denied. */
+  /** Answers of bindings, which are no promises. What is not here is denied. */
   bindings?: Record<string, (operation: string, data: Uint8Array, metadata: Record<string, string>) => unknown>;
-  /** Answers of other agent types. What is not here is denied. */
+  /**
+   * Answers of other agent types, which are no promises. What is not here is denied. An `Invalid`, `NotFound` or
+   * `Failed` that one throws reaches the agent as a `HostError` with the code `invalid`, `not-found` or `other`.
+   */
   actors?: Record<string, (id: string, method: string, payload: any) => unknown>;
 }
 
@@ -19,10 +22,13 @@ export class TestHost {
   readonly events: { actor: string; topic: string; data: any }[];
   readonly sent: { actor: string; binding: string; operation: string; data: any; metadata: Record<string, string> }[];
   readonly logged: { level: string; message: string }[];
-  /** The time of the host, in milliseconds. `Date.now()` gives it within a turn. */
+  /** The time of the host, in milliseconds. `Date.now()` and `new Date()` give it within a turn. */
   readonly now: number;
   actor(id: string): TestActor;
-  /** Moves the clock by milliseconds, and fires the reminders and timers that become due. */
+  /**
+   * Moves the clock by milliseconds, and fires the reminders and timers that become due. A reminder whose turn fails
+   * fires again after a wait. Rejects with the first failure once the clock has moved and all have fired.
+   */
   advance(ms: number): Promise<void>;
 }
 
@@ -38,5 +44,7 @@ export interface TestActor {
   /** Ends the activation: instance and timers are gone, state and reminders stay. */
   deactivate(): Promise<void>;
   /** Tells the actor that one of its effects has failed for good. */
-  effectFailed(effect: object, reason: { code: string; message: string }): Promise<void>;
+  effectFailed(effect: FailedEffect, reason: EffectFailure): Promise<void>;
+  /** Migrates the state of another schema, as the first turn on a new version does. */
+  migrate(fromLabel: string): Promise<void>;
 }

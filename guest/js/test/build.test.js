@@ -1,26 +1,34 @@
 // What `daca-js build` makes and refuses.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, realpath, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join, relative } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { test } from "node:test";
+import "../src/globals/lowered.js";
+import { SettledPromise } from "../src/globals/promise.js";
 import { buildComponent, bundleScript } from "../tools/build.js";
+import { bundle } from "../tools/bundle.js";
 import { digestOfSources } from "../tools/engine.js";
+import { withOwnAsync } from "../tools/lowered.js";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 
-const command = (...words) => new Promise((resolve) =>
-  execFile(process.execPath, [here("../tools/daca-js.js"), ...words], (error, out, err) => resolve({ code: error?.code ?? 0, out, err })));
+const run = (program, words, options) => new Promise((resolve) =>
+  execFile(program, words, options, (error, out, err) => resolve({ code: error?.code ?? 0, out, err })));
 
+const command = (...words) => run(process.execPath, [here("../tools/daca-js.js"), ...words]);
+
+/** Checks the message with which a source is refused. A pattern may depend on the path of the source. */
 async function refused(source, pattern) {
-  const folder = await mkdtemp(join(tmpdir(), "daca-js-test-"));
+  const folder = await realpath(await mkdtemp(join(tmpdir(), "daca-js-test-")));
   try {
     const entry = join(folder, "agent.ts");
     await writeFile(entry, source);
     await assert.rejects(buildComponent(entry), (e) => {
-      assert.match(e.message, pattern);
+      if (typeof pattern === "function") assert.equal(e.message, pattern(entry));
+      else assert.match(e.message, pattern);
       return true;
     });
   } finally {
@@ -45,7 +53,9 @@ test("errors name file, line and column of the author's source", async () => {
   await refused("export default 7;\n", /no agent/);
   await refused('import { readFileSync } from "node:fs";\nimport { agent } from "@daca/sdk";\nexport default agent(class { M() { return readFileSync("x"); } });\n', /node:fs/);
   await refused('import { gone } from "./gone.js";\nexport default gone;\n', /agent\.ts:1:\d+.*gone/);
-  await refused('import { agent } from "@daca/sdk";\nthrow new Error("at the top");\nexport default agent(class {});\n', /agent\.ts:2: it throws while it is loaded: at the top$/);
+  // The path leads to the file from here.
+  const thrown = (entry) => `${relative(process.cwd(), entry)}:2: it throws while it is loaded: at the top`;
+  await refused('import { agent } from "@daca/sdk";\nthrow new Error("at the top");\nexport default agent(class {});\n', thrown);
 });
 
 test("what needs Node is refused before it runs there", async () => {
@@ -69,7 +79,92 @@ test("a bundle is one script that imports the SDK alone", async () => {
   const script = await bundleScript(here("build/packages.ts"));
   const imported = [...script.matchAll(/^import .* from "([^"]+)";$/gm)].map(([, from]) => from);
   assert.deepEqual(imported, ["@daca/sdk"]);
-  assert.doesNotMatch(script, /^\s*async\s+\w+\(/m);
+  // The host makes generators of async functions. Helpers of esbuild would need some frames for each `await`.
+  assert.match(script, /^\s*async Place\(/m);
+  assert.doesNotMatch(script, /\b__async\b/);
+});
+
+test("an `await` outside of a function is refused in a bundle, with its place", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "daca-js-test-"));
+  const entry = join(folder, "agent.js");
+  await writeFile(entry, 'import { agent } from "@daca/sdk";\nawait 1;\nexport default agent(class {});\n');
+  await assert.rejects(bundleScript(entry), /agent\.js:2:\d+: /);
+  await rm(folder, { recursive: true });
+});
+
+/** Everything that esbuild has a helper of async functions for. */
+const ASYNC = `
+  const one = async (n) => await n;
+  async function* numbers(count) { for (let n = 0; n < count; n++) yield await one(n); return "end"; }
+  async function* passedOn(count) { return yield* numbers(count); }
+  class Sums {
+    async all(count, sum = 1) {
+      for (let n = 0; n < count; n++) sum += await this.thrown(n);
+      for await (const n of passedOn(count)) sum += n;
+      for await (const n of [one(1), 2]) sum += n;
+      return [sum, depth()];
+    }
+    async thrown(n) {
+      try { await Promise.reject(n); } catch (e) { return await one(e); }
+    }
+  }
+  outcome(new Sums().all(5_000));
+`;
+
+test("any number of awaits in a component needs no deeper stack", async () => {
+  const { outputFiles: [{ text }] } = await bundle({ stdin: { contents: ASYNC, loader: "js" } });
+  const script = withOwnAsync(text);
+  assert.equal(script.split("\n").length, text.split("\n").length, "the lines of the author stay where they are");
+  for (const name of ["__async", "__asyncGenerator", "__await", "__yieldStar"]) {
+    assert.match(script, new RegExp(`^var ${name} = .*\\b__dacaAsync\\b`, "m"));
+  }
+  // Node's stack is larger than that of the engine, so the depth is measured.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 1000;
+  const depth = () => new Error().stack.split("\n").length;
+  let found;
+  try {
+    new Function("Promise", "depth", "outcome", script)(SettledPromise, depth, (sums) => sums.then((value) => { found = value; }));
+    const [sum, after] = found;
+    assert.equal(sum, 1 + 2 * (5_000 * 4_999 / 2) + 3);
+    assert.ok(after < depth() + 20, `${after} and ${depth()}`);
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+});
+
+test("a helper of esbuild that has another form is not left in silence", () => {
+  for (const helper of ["var __async = (body) => {\n  body();\n};", "var __async2 = run;", "var __await = class {\n};", "var __asyncOther = 1;"]) {
+    assert.throws(() => withOwnAsync(`${helper}\n\n// agent.js\nx();\n`), /esbuild writes a helper .*: var __a/);
+  }
+  const own = "var __esm = 1;\n\n// agent.js\nvar __async = () => {\n  x();\n};\n";
+  assert.equal(withOwnAsync(own), own, "what the author calls so");
+});
+
+test("the package that is published has the contract", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "daca-js-test-"));
+  const copy = join(folder, "guest/js");
+  try {
+    await cp(here(".."), copy, { recursive: true, filter: (path) => !/node_modules$|wit\/contract$/.test(path) });
+    await cp(here("../../../wit"), join(folder, "wit"), { recursive: true });
+    // Those of the npm that runs this test name its own folder.
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
+    const words = ["pack", "--dry-run", "--json", "--foreground-scripts=false"];
+    const { code, out, err } = await run("npm", words, { cwd: copy, env });
+    assert.equal(code, 0, err);
+    const [{ files }] = Object.values(JSON.parse(out.slice(out.search(/[[{]/))));
+    const paths = files.map(({ path }) => path);
+    for (const path of ["wit/contract/agent.wit", "wit/contract/deps/wasi-config/store.wit", "src/index.d.ts", "tools/daca-js.js"]) {
+      assert.ok(paths.includes(path), `${path} of ${paths}`);
+    }
+    await assert.rejects(stat(join(copy, "wit/contract")), { code: "ENOENT" }, "builds in the repository use its own");
+
+    await rm(join(folder, "wit"), { recursive: true });
+    const { contract } = await import(pathToFileURL(join(copy, "tools/world.js")).href);
+    await assert.rejects(contract(), (e) => e.constructor.name === "BuildError" && /the contract is missing/.test(e.message));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test("the host knows what the SDK exports", async () => {

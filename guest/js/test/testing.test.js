@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  actors, agent, bindings, config, Failed, Invalid, log, NotFound, publish, reminders, secrets, state, timers,
+  actors, agent, bindings, config, Failed, HostError, Invalid, log, NotFound, publish, reminders, secrets, state, timers,
 } from "@daca/sdk";
 import { TestHost } from "@daca/sdk/testing";
 import { failureOf } from "../src/agent.js";
@@ -82,6 +82,195 @@ test("the clock fires reminders and timers, and a deactivation ends timers", asy
   await host.actor("a").deactivate();
   assert.deepEqual(host.actor("a").timers, []);
   assert.deepEqual(host.actor("a").reminders, ["daily"]);
+});
+
+/** Keeps when which of its wake-ups has fired. One whose data names a key of the state fails without it. */
+class Waker {
+  Register(wakes) {
+    for (const [door, name, when, needs] of wakes) ({ reminders, timers })[door].register(name, when, needs ?? null);
+  }
+  Set(key) {
+    state.set(key, true);
+  }
+  Known(name) {
+    return reminders.get(name) ?? null;
+  }
+  onReminder(name, needs) {
+    if (needs && !state.get(needs)) throw new Failed(`${name} waits for ${needs}`);
+    state.set("fired", [...state.get("fired", []), [name, Date.now()]]);
+    if (name === "again") reminders.register(name, { due: 0, ttl: 5000 });
+    if (name === "ends") reminders.unregister(name);
+    state.set("seen", reminders.get("once")?.due ?? null);
+  }
+  onTimer(name, needs) {
+    this.onReminder(name, needs);
+  }
+}
+
+/** An actor of `Waker` at the time 0, with these wake-ups. */
+async function waking(...wakes) {
+  const host = new TestHost(agent(Waker), { now: 0 });
+  const actor = host.actor("a");
+  await actor.call("Register", wakes);
+  return { host, actor, fired: () => actor.state.get("fired") ?? [] };
+}
+
+test("a reminder whose turn fails fires again, and holds up neither the clock nor the others", async () => {
+  const { host, actor, fired } = await waking(["reminders", "once", { due: 1000 }, "ready"], ["reminders", "other", { due: 2000 }]);
+  await assert.rejects(host.advance(3000), (e) => e instanceof Failed && e.message === "once waits for ready");
+  assert.equal(host.now, 3000);
+  assert.deepEqual(fired(), [["other", 2000]]);
+  assert.deepEqual(actor.reminders, ["once"], "it is still there");
+  await actor.call("Set", "ready");
+  await host.advance(10_000);
+  // After 1.0, 1.5 and 2.5 seconds it has failed.
+  assert.deepEqual(fired(), [["other", 2000], ["once", 4500]]);
+  assert.deepEqual(actor.reminders, []);
+});
+
+test("a reminder without a period fires until its turn succeeds, and one with a period waits for its next time", async () => {
+  const failures = ({ logged }, name) => logged.filter(({ message }) => message.includes(`${name} fails`)).length;
+  class Failing {
+    Begin() {
+      reminders.register("once", { due: 0 });
+      reminders.register("hourly", { due: 0, period: 3_600_000 });
+      timers.register("timer", { due: 0 });
+    }
+    onReminder(name) {
+      throw new RangeError(`${name} fails`);
+    }
+    onTimer(name) {
+      this.onReminder(name);
+    }
+  }
+  const host = new TestHost(agent(Failing));
+  await host.actor("a").call("Begin");
+  await assert.rejects(host.advance(3_599_999), Failed);
+  assert.equal(failures(host, "hourly"), 8);
+  assert.equal(failures(host, "timer"), 1, "a timer has one try");
+  assert.ok(failures(host, "once") > 50, "a minute apart at most");
+  await assert.rejects(host.advance(1), Failed);
+  assert.equal(failures(host, "hourly"), 9);
+  assert.deepEqual([host.actor("a").reminders, host.actor("a").timers], [["once", "hourly"], []]);
+});
+
+test("a registration ends after its time to live, and not before", async () => {
+  const { host, actor, fired } = await waking(["reminders", "thrice", { due: 1000, period: 1000, ttl: 3000 }], ["timers", "last", { due: 500, ttl: 500 }]);
+  await host.advance(10_000);
+  assert.deepEqual(fired(), [["last", 500], ["thrice", 1000], ["thrice", 2000], ["thrice", 3000]]);
+  assert.deepEqual([actor.reminders, actor.timers], [[], []]);
+});
+
+test("a turn sees the registration that it handles, and may change it", async () => {
+  const { host, actor, fired } = await waking(["reminders", "once", { due: 1000 }], ["reminders", "ends", { due: 2000, period: 1000 }]);
+  await host.advance(1000);
+  assert.equal(actor.state.get("seen"), 1000);
+  assert.equal(await actor.call("Known", "once"), null);
+  await host.advance(5000);
+  assert.deepEqual(fired().slice(1), [["ends", 2000]]);
+  // What registers itself again is due a moment later: otherwise the clock would never move on.
+  await actor.call("Register", [["reminders", "again", { due: 0 }]]);
+  await host.advance(100);
+  assert.equal(fired().length, 2 + 11);
+});
+
+test("registrations, keys and times that the host refuses are refused", async () => {
+  const codeOf = (call) => {
+    const host = new TestHost(agent(class { Call() { call(); } onReminder() {} onTimer() {} }));
+    return host.actor("a").call("Call").then(() => "taken", ({ cause }) => (cause instanceof HostError ? cause.code : cause));
+  };
+  const long = "é".repeat(256);
+  for (const [call, code] of [
+    [() => reminders.register("a", { due: 10, ttl: 10 }), "taken"],
+    [() => reminders.register("a", { due: 11, ttl: 10 }), "invalid"],
+    [() => timers.register("a", { period: 0 }), "invalid"],
+    [() => timers.register("a", { period: 9 }), "invalid"],
+    [() => timers.register("", {}), "invalid"],
+    [() => reminders.register("daca:a", {}), "invalid"],
+    [() => reminders.get(""), "invalid"],
+    [() => reminders.unregister("a\nb"), "invalid"],
+    [() => state.get(""), "invalid"],
+    [() => state.get("daca:a"), "invalid"],
+    [() => state.getMany(["a", "a||b"]), "invalid"],
+    [() => state.set("a\u0085", 1), "invalid"],
+    [() => state.delete("a\u0000"), "invalid"],
+    [() => state.set("a", 1, { ttl: 0 }), "invalid"],
+    [() => state.set("a", 1, { ttl: 1 }), "taken"],
+    [() => state.set(long, 1), "taken"],
+    [() => state.set(`${long}a`, 1), "too-large"],
+  ]) assert.equal(await codeOf(call), code, String(call));
+  // Without the hook it could never fire.
+  class Deaf {
+    Remind() {
+      reminders.register("a", { due: 1 });
+    }
+    Time() {
+      timers.register("a", { due: 1 });
+    }
+  }
+  const deaf = new TestHost(agent(Deaf)).actor("a");
+  for (const method of ["Remind", "Time"]) {
+    await assert.rejects(deaf.call(method), ({ cause }) => cause instanceof HostError && cause.code === "invalid");
+  }
+});
+
+test("the failure of another actor is an error with its code, and not the agent's own", async () => {
+  const failures = { Invalid: () => { throw new Invalid("I"); }, NotFound: () => { throw new NotFound("N"); }, Failed: () => { throw new Failed("F"); } };
+  class Caller {
+    Call(type) {
+      try {
+        return actors.invoke(type, "b", "M");
+      } catch (e) {
+        return e instanceof HostError ? [e.code, e.message] : ["no HostError", String(e)];
+      }
+    }
+  }
+  const caller = new TestHost(agent(Caller), { actors: failures }).actor("a");
+  assert.deepEqual(await caller.call("Call", "Invalid"), ["invalid", "I"]);
+  assert.deepEqual(await caller.call("Call", "NotFound"), ["not-found", "N"]);
+  assert.deepEqual(await caller.call("Call", "Failed"), ["other", "F"]);
+});
+
+test("what answers for the rest of the world is no promise", async () => {
+  const late = async () => { throw new Error("late"); };
+  const host = new TestHost(counter, { bindings: { weather: late }, actors: { Stock: async () => 5 } });
+  for (const [method, what] of [["Temperature", "the binding weather"], ["Stock", "the agent type Stock"]]) {
+    await assert.rejects(host.actor("a").call(method, "x"), (e) => e.cause instanceof TypeError && e.message.includes(`${what} in this TestHost returns a promise`));
+  }
+});
+
+test("the state of another schema is migrated as a turn", async () => {
+  class Counted {
+    calls = 0;
+    activate() {
+      state.set("activations", state.get("activations", 0) + 1);
+    }
+    Calls() {
+      return ++this.calls;
+    }
+    Expire() {
+      state.set("short", 1, { ttl: 60 });
+    }
+    migrate(before, from) {
+      if (from === "broken") throw new RangeError("no way");
+      return new Map([["sum", (before.get("count") ?? 0) + 1], ["short", before.get("short") + 1]]);
+    }
+  }
+  const host = new TestHost(agent(Counted, { schema: "2", migrates: (from) => (from === "none" ? [] : ["count", "short", "absent"]) }), { now: 0 });
+  const actor = host.actor("a");
+  await actor.call("Expire");
+  actor.setState("count", 4);
+  actor.setState("other", 1);
+  await actor.migrate("none");
+  await assert.rejects(actor.migrate("broken"), (e) => e instanceof Failed && /no way/.test(e.message));
+  assert.equal(actor.state.get("count"), 4);
+  assert.equal(await actor.call("Calls"), 1);
+  await actor.migrate("1");
+  assert.deepEqual(Object.fromEntries(actor.state), { activations: 2, other: 1, short: 2, sum: 5 });
+  assert.equal(await actor.call("Calls"), 1, "it is another instance");
+  await host.advance(60_000);
+  assert.equal(actor.state.has("short"), false, "what had a time to live keeps it");
+  await assert.rejects(new TestHost(counter).actor("a").migrate("1"), /no migrate/);
 });
 
 test("bindings, actors, settings and secrets answer as the test says, and the rest is denied", async () => {
@@ -208,10 +397,19 @@ test("a promise that is rejected without a reaction fails the turn, and so does 
 });
 
 test("the clock of a turn is that of its host, and that of a test its own", async () => {
-  const clocks = [0, 5000].map((now) => new TestHost(agent(class { async Now() { await 1; return Date.now(); } }), { now }));
-  const own = Date.now;
-  assert.deepEqual(await Promise.all(clocks.map((host) => host.actor("a").call("Now"))), [0, 5000]);
-  assert.equal(Date.now, own);
+  class Clock {
+    async Now() {
+      await 1;
+      class Own extends Date {}
+      const isOwn = new Date() instanceof Date && new Own() instanceof Own;
+      return [Date.now(), new Date().getTime(), new Own().getTime(), Date.parse(Date()), new Date(7).getTime(), isOwn];
+    }
+  }
+  const clocks = [0, 5000].map((now) => new TestHost(agent(Clock), { now }));
+  const own = [Date, Date.now];
+  const seen = await Promise.all(clocks.map((host) => host.actor("a").call("Now")));
+  assert.deepEqual(seen, [0, 5000].map((now) => [now, now, now, now, 7, true]));
+  assert.deepEqual([Date, Date.now], own);
 });
 
 test("a line of the log has all of a value", () => {

@@ -6,15 +6,14 @@ import { pathToFileURL } from "node:url";
 import { componentize } from "componentize-qjs";
 import { build } from "esbuild";
 import { placeIn } from "../src/frames.js";
+import { BuildError } from "./build-error.js";
 import { bundle } from "./bundle.js";
 import { lineTable } from "./frames.js";
+import { withOwnAsync } from "./lowered.js";
 import { PACKAGE, optionalExports, worldOf, writeWorld } from "./world.js";
 
 /** The SDK's own files, whose lines are no use to an author. */
 const SOURCES = join(PACKAGE, "src");
-
-/** A fault of the author's files, in the form that people read. */
-export class BuildError extends Error {}
 
 /** Runs `call`, and makes esbuild's errors one text of `file:line:column: message`. */
 async function told(call) {
@@ -28,21 +27,27 @@ async function told(call) {
   }
 }
 
+/** The text of the one output whose path ends so. */
+const outputOf = ({ outputFiles }, end) => outputFiles.find(({ path }) => path.endsWith(end)).text;
+
 /** What the class has, by loading the module as a test does: the SDK's host is then the one for tests. */
 async function described(entry, folder) {
-  const out = join(folder, "described.mjs");
-  const { outputFiles } = await told(() => build({
-    bundle: true, entryPoints: [entry], format: "esm", logLevel: "silent", outfile: out, platform: "node", plugins: [own],
+  const name = "described.mjs";
+  const result = await told(() => build({
+    bundle: true, entryPoints: [entry], format: "esm", logLevel: "silent", platform: "node", plugins: [own],
+    // It is written elsewhere, but the sources in its map are named from here.
+    outfile: join(process.cwd(), name),
     banner: { js: "import { createRequire as __daca } from 'node:module'; const require = __daca(import.meta.url);" },
     sourcemap: "external", sourcesContent: false, write: false,
   }));
-  for (const { path, contents } of outputFiles) await writeFile(path, contents);
+  const [script, map] = [outputOf(result, ".mjs"), outputOf(result, ".map")];
+  const out = join(folder, name);
+  await writeFile(out, script);
   let module;
   try {
     module = await import(pathToFileURL(out).href);
   } catch (e) {
-    const [map, script] = outputFiles.map(({ text }) => text);
-    const place = authorsPlace(e, lineTable(script, map, folder, SOURCES)) ?? entry;
+    const place = authorsPlace(e, lineTable(script, map, process.cwd(), SOURCES)) ?? entry;
     throw new BuildError(`${place}: it throws while it is loaded: ${e?.message ?? e}`);
   }
   const definition = module.default;
@@ -66,6 +71,7 @@ const own = {
       "@daca/sdk": "src/index.js",
       "@daca/sdk/component": "src/component.js",
       "@daca/sdk/globals": "src/globals/index.js",
+      "@daca/sdk/lowered": "src/globals/lowered.js",
       "@daca/sdk/stacks": "src/globals/stacks.js",
     };
     build.onResolve({ filter: /^@daca\/sdk(\/|$)/ }, ({ path }) =>
@@ -81,6 +87,7 @@ function entryModule(entry, hooks) {
   return [
     'import "@daca/sdk/stacks";',
     'import "@daca/sdk/globals";',
+    'import "@daca/sdk/lowered";',
     'import { exportsOf } from "@daca/sdk/component";',
     `import definition from ${JSON.stringify(entry)};`,
     "const made = exportsOf(() => definition);",
@@ -94,14 +101,14 @@ async function bundled(entry, hooks) {
   const result = await told(() => bundle({
     stdin, outfile: join(process.cwd(), "agent.js"), sourcemap: "external", sourcesContent: false, plugins: [own],
   }));
-  const file = (end) => result.outputFiles.find(({ path }) => path.endsWith(end)).text;
   const imports = Object.values(result.metafile.outputs)
     .flatMap(({ imports = [] }) => imports.filter(({ external }) => external).map(({ path }) => path));
   const foreign = imports.filter((path) => !/^(daca|wasi):/.test(path));
   if (foreign.length > 0) {
     throw new BuildError(`${entry}: ${foreign.join(", ")} is not available in an agent: it needs Node`);
   }
-  return { script: file(".js").replace(/\n?\/\/# sourceMappingURL=.*\n?$/, ""), map: file(".map"), imports };
+  const script = outputOf(result, ".js").replace(/\n?\/\/# sourceMappingURL=.*\n?$/, "");
+  return { script: withOwnAsync(script), map: outputOf(result, ".map"), imports };
 }
 
 /** Builds a component. Returns its bytes. */
@@ -113,8 +120,10 @@ export async function buildComponent(entry) {
     await bundled(absolute, []);
     const { hooks } = await described(absolute, folder);
     const { script, map, imports } = await bundled(absolute, hooks);
-    const table = JSON.stringify(lineTable(script, map, process.cwd(), SOURCES));
-    const jsSource = `globalThis.__dacaLines = ${table};\n${script}\n`;
+    const { files, lines } = lineTable(script, map, process.cwd(), SOURCES);
+    // The way up from the folder of the build is no use where a stack is read.
+    const table = { files: files.map((file) => file.replace(/^(\.\.\/)+/, "")), lines };
+    const jsSource = `globalThis.__dacaLines = ${JSON.stringify(table)};\n${script}\n`;
     const witPath = await writeWorld(folder, worldOf([...new Set(imports)].sort(), hooks));
     const { component } = await componentize({ jsSource, sync: true, witPath, world: "agent" }).catch((e) => {
       throw new BuildError(`${entry}: ${e?.message ?? e}`);
@@ -128,7 +137,9 @@ export async function buildComponent(entry) {
 /** Makes one script of an entry and all that it imports but the SDK, for `component = "agent.js"`. */
 export async function bundleScript(entry) {
   const external = { name: "sdk", setup: (build) => build.onResolve({ filter: /^@daca\/sdk$/ }, ({ path }) => ({ path, external: true })) };
-  const result = await told(() => bundle({ entryPoints: [resolve(entry)], plugins: [external] }));
+  // The host makes generators of async functions itself, and refuses an `await` outside of them.
+  const supported = { "top-level-await": false };
+  const result = await told(() => bundle({ entryPoints: [resolve(entry)], plugins: [external], supported }));
   return result.outputFiles[0].text;
 }
 

@@ -1,5 +1,5 @@
 // One file of an agent and the SDK, which the engines take: TypeScript without its types, async functions as
-// generators, the host's interfaces as imports.
+// generators (in a script the host makes them), the host's interfaces as imports.
 import { build } from "esbuild";
 
 /** The interface of the contract behind each `#host/` module of the SDK. */

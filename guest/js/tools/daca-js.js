@@ -3,7 +3,8 @@
 import { writeFile } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { parseArgs } from "node:util";
-import { BuildError, buildComponent, bundleScript } from "./build.js";
+import { BuildError } from "./build-error.js";
+import { buildComponent, bundleScript } from "./build.js";
 
 const USAGE = `Usage:
   daca-js build ENTRY [-o FILE.wasm]    builds a component

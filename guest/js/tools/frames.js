@@ -6,7 +6,8 @@ import { relative, resolve } from "node:path";
  * The table that a component carries: `files`, and for each line of the bundle the places in it, as columns, numbers of
  * files and lines, one after another: `[1, 0, 12, 18, 0, 13]`. A place is there only if its line is another one than
  * that of the place before. The SDK's own lines have none: they are no use to an author. Columns are bytes, counted from
- * 1, as QuickJS has them. `base` is what the map's sources are relative to, `sdk` the folder of the SDK's sources.
+ * 1, as QuickJS has them. `base` is what the map's sources and `files` are relative to, `sdk` the folder of the SDK's
+ * sources.
  */
 export function lineTable(script, map, base, sdk) {
   const { sources, mappings } = JSON.parse(map);
@@ -21,5 +22,5 @@ export function lineTable(script, map, base, sdk) {
     }
     return places.length > 0 ? places : 0;
   });
-  return { files: sources.map((source) => source.replace(/^(\.\.\/)+/, "")), lines };
+  return { files: sources, lines };
 }

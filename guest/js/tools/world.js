@@ -3,6 +3,7 @@
 import { cp, mkdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { BuildError } from "./build-error.js";
 
 const PACKAGE = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -26,7 +27,7 @@ export async function contract() {
   for (const folder of [join(PACKAGE, "wit/contract"), join(PACKAGE, "../../wit")]) {
     if (await stat(join(folder, "agent.wit")).catch(() => undefined)) return folder;
   }
-  throw new Error(`the contract is missing: ${join(PACKAGE, "wit/contract/agent.wit")}. Install the package anew`);
+  throw new BuildError(`the contract is missing: ${join(PACKAGE, "wit/contract/agent.wit")}. Install the package anew`);
 }
 
 /** Writes a folder of WIT with a world, and returns its path. */

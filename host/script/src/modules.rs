@@ -4,8 +4,8 @@
 //! stays, so that positions remain those of the author.
 
 use oxc::ast::ast::{
-    ExportDefaultDeclarationKind, ExportSpecifier, ImportDeclaration, ImportDeclarationSpecifier,
-    ImportOrExportKind, ModuleExportName, Program, Statement,
+    ExportDefaultDeclarationKind, ExportFromDeclaration, ExportSpecifier, ImportDeclaration,
+    ImportDeclarationSpecifier, ImportOrExportKind, ModuleExportName, Program, Statement,
 };
 use oxc::span::{GetSpan as _, Span};
 
@@ -98,9 +98,17 @@ impl Edits<'_> {
                 Ok(())
             }
             Statement::ExportFromDeclaration(export) => {
+                if exports_types_alone(export) {
+                    self.made.push((export.span, String::new()));
+                    return Ok(());
+                }
                 self.problem(export.span, not_exported(&export.source.value))
             }
             Statement::ExportAllDeclaration(export) => {
+                if export.export_kind == ImportOrExportKind::Type {
+                    self.made.push((export.span, String::new()));
+                    return Ok(());
+                }
                 self.problem(export.span, not_exported(&export.source.value))
             }
             _ => Ok(()),
@@ -108,7 +116,7 @@ impl Edits<'_> {
     }
 
     fn import(&mut self, import: &ImportDeclaration<'_>) -> Result<(), Problem> {
-        if import.import_kind == ImportOrExportKind::Type {
+        if imports_types_alone(import) {
             self.made.push((import.span, String::new()));
             return Ok(());
         }
@@ -154,8 +162,8 @@ impl Edits<'_> {
     }
 }
 
-const BUNDLE: &str =
-    "a script imports \"@daca/sdk\" alone; make one script of it and its packages with `daca-js bundle`";
+const BUNDLE: &str = "a script imports \"@daca/sdk\" alone; make one script of it and its packages with \
+                      `daca-js bundle`; for types, write `import type`";
 
 /// Why a script cannot export what another module has.
 fn not_exported(from: &str) -> &'static str {
@@ -164,6 +172,24 @@ fn not_exported(from: &str) -> &'static str {
     } else {
         BUNDLE
     }
+}
+
+/// Returns `true` if nothing is left of it without types: `import type { X }`, or `import { type X, type Y }`.
+fn imports_types_alone(import: &ImportDeclaration<'_>) -> bool {
+    let is_type = |specifier: &ImportDeclarationSpecifier<'_>| match specifier {
+        ImportDeclarationSpecifier::ImportSpecifier(it) => it.import_kind == ImportOrExportKind::Type,
+        _ => false,
+    };
+    let named = import.specifiers.as_ref();
+    import.import_kind == ImportOrExportKind::Type
+        || named.is_some_and(|all| !all.is_empty() && all.iter().all(is_type))
+}
+
+/// The same for what another module exports.
+fn exports_types_alone(export: &ExportFromDeclaration<'_>) -> bool {
+    let named = &export.specifiers;
+    export.export_kind == ImportOrExportKind::Type
+        || (!named.is_empty() && named.iter().all(|it| it.export_kind == ImportOrExportKind::Type))
 }
 
 fn is_default(specifier: &ExportSpecifier<'_>) -> bool {

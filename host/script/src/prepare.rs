@@ -268,6 +268,33 @@ mod tests {
     }
 
     #[test]
+    fn types_of_other_files_are_left_out() {
+        let source = |line: &str| format!("{IMPORT}{line}\nexport default agent(class {{ M(it: M) {{}} }});");
+        for line in [
+            "import { type M } from \"./types\";",
+            "import { type M, type N as O } from \"./types\";",
+            "export type { M } from \"./types\";",
+            "export { type M, type N as O } from \"./types\";",
+            "export type * from \"./types\";",
+            "export type * as Types from \"./types\";",
+            "export type { Schedule } from \"@daca/sdk\";",
+        ] {
+            let body = prepare(&source(line)).expect(line).body;
+            assert!(!body.contains("ypes") && !body.contains("export "), "{line}: {body}");
+        }
+        for line in [
+            "import { M } from \"./types\";",
+            "import { type M, n } from \"./types\";",
+            "import {} from \"./types\";",
+            "export { type M, n } from \"./types\";",
+            "export * from \"./types\";",
+        ] {
+            let (at, _, message) = problem(&source(line));
+            assert!(at == 2 && message.ends_with("; for types, write `import type`"), "{line}: {message}");
+        }
+    }
+
+    #[test]
     fn a_script_may_begin_as_a_command_does() {
         let source = format!("#!/usr/bin/env node\n{IMPORT}export default agent(class {{}});");
         let Prepared { body, lines, .. } = prepare(&source).expect("it is valid");

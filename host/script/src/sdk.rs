@@ -31,6 +31,7 @@ const TYPES: &[&str] = &[
     "AgentOptions",
     "BindingResponse",
     "Effect",
+    "EffectFailure",
     "FailedEffect",
     "HostErrorCode",
     "Registration",

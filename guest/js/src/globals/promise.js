@@ -2,7 +2,7 @@
 //
 // A component's call into the host waits by itself, and there are no timers: when a method returns, every promise that
 // will ever settle has settled. The engine has no loop that would run reactions later, so these run them immediately.
-// Async functions are compiled to `asyncRun` (by the host for scripts, by `daca-js build` for components).
+// Async functions become calls of `asyncRun`: the host makes them so in scripts, and `daca-js build` in components.
 
 const PENDING = 0;
 const FULFILLED = 1;

@@ -7,6 +7,7 @@ const running = new AsyncLocalStorage();
 const EVENT = "unhandledRejection";
 let turns = 0;
 let others = [];
+let OwnDate;
 let ownNow;
 
 /** Runs `call` as a part of `turn`. */
@@ -23,18 +24,27 @@ export async function within(turn, call) {
 
 /** Turns of several actors may run at once: what is everyone's is changed by the first, and given back by the last. */
 function begin() {
-  ownNow = Date.now;
-  Date.now = () => running.getStore()?.now ?? ownNow();
+  OwnDate = globalThis.Date;
+  ownNow = OwnDate.now;
+  OwnDate.now = now;
+  // `new Date()` and `Date()` ask no function for the time.
+  globalThis.Date = new Proxy(OwnDate, {
+    construct: (target, values, made) => Reflect.construct(target, values.length === 0 ? [now()] : values, made),
+    apply: () => new OwnDate(now()).toString(),
+  });
   others = process.rawListeners(EVENT);
   process.removeAllListeners(EVENT);
   process.on(EVENT, hear);
 }
 
 function end() {
-  Date.now = ownNow;
+  OwnDate.now = ownNow;
+  globalThis.Date = OwnDate;
   process.off(EVENT, hear);
   for (const other of others) process.on(EVENT, other);
 }
+
+const now = () => running.getStore()?.now ?? ownNow.call(OwnDate);
 
 /** Until all has run that waits for nothing but promises. Gives the first rejection that nothing has reacted to. */
 export async function settled(turn) {

@@ -241,6 +241,15 @@ static daca_reply spin(daca_bytes payload) {
         turns = turns + 1;
 }
 
+/* C has nothing that waits. */
+static daca_reply awaits(daca_bytes it) {
+    int64_t count, waited = 0;
+    NEEDS(number(it, "count", &count));
+    while (waited < count)
+        waited++;
+    return whole(waited);
+}
+
 /* --- Effects, and what acts at once. ------------------------------------------------------------------------------ */
 
 static daca_reply publish(daca_bytes it) {
@@ -379,8 +388,9 @@ static daca_reply clock_of_world(daca_bytes payload) {
 DACA_AGENT({"Set", set}, {"Get", get}, {"GetMany", get_many}, {"Delete", delete}, {"ReadOwnWrites", read_own_writes},
            {"Echo", echo}, {"Optional", optional}, {"Nothing", nothing}, {"Length", length}, {"Repeat", repeat},
            {"Sum", sum}, {"Fail", fail}, {"Throw", throw}, {"Stage", stage}, {"Hold", hold}, {"Spin", spin},
-           {"Publish", publish}, {"Send", send}, {"InvokeBinding", invoke_binding}, {"CallActor", call_actor},
-           {"FailedEffects", failed_effects}, {"RegisterReminder", register_reminder}, {"GetReminder", get_reminder},
+           {"Awaits", awaits}, {"Publish", publish}, {"Send", send}, {"InvokeBinding", invoke_binding},
+           {"CallActor", call_actor}, {"FailedEffects", failed_effects},
+           {"RegisterReminder", register_reminder}, {"GetReminder", get_reminder},
            {"UnregisterReminder", unregister_reminder}, {"RegisterTimer", register_timer}, {"GetTimer", get_timer},
            {"UnregisterTimer", unregister_timer}, {"Fired", fired}, {"Activations", activations},
            {"Calls", count_calls}, {"WhoAmI", who_am_i}, {"Setting", setting}, {"Secret", secret}, {"Log", write_log},

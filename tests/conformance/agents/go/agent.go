@@ -277,6 +277,16 @@ func (c *Conformance) Spin() {
 	}
 }
 
+func (c *Conformance) Awaits(it struct{ Count int }) int {
+	ready := make(chan int, 1)
+	waited := 0
+	for range it.Count {
+		ready <- 1
+		waited += <-ready
+	}
+	return waited
+}
+
 // ---- Effects, and what acts at once.
 
 type binding struct {

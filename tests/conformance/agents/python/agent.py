@@ -58,6 +58,10 @@ def append(key: str, value: Any) -> None:
     state.set(key, [*state.get(key, []), value])
 
 
+async def one() -> int:
+    return 1
+
+
 @daca.agent(schema="conformance-agents-schema-number-1", migrates=["migrated"])
 class Conformance:
     def __init__(self) -> None:
@@ -168,6 +172,13 @@ class Conformance:
     def spin(self):
         while True:
             pass
+
+    @method("Awaits")
+    async def awaits(self, it):
+        waited = 0
+        for _ in range(it["count"]):
+            waited += await one()
+        return waited
 
     # ---- Effects, and what acts at once.
 

@@ -59,6 +59,10 @@ function append(key: string, value: unknown) {
   state.set(key, [...state.get<unknown[]>(key, []), value]);
 }
 
+const one = async () => 1;
+async function* ones(count: number) { for (let n = 0; n < count; n++) yield await one(); }
+async function* passedOn(count: number) { yield* ones(count); }
+
 class Conformance {
   #calls = 0;
   #held: Uint8Array[] = [];
@@ -117,6 +121,12 @@ class Conformance {
   }
   Hold({ mebibytes }: { mebibytes: number }) { return this.#held.push(new Uint8Array(mebibytes << 20).fill(1)); }
   Spin() { for (;;); }
+  /** In each form that `await` has: compilers translate them in different ways. */
+  async Awaits({ count }: { count: number }) {
+    let waited = 0;
+    for await (const step of passedOn(count)) waited += step * (await one());
+    return waited;
+  }
 
   // ---- Effects, and what acts at once.
 

@@ -4,6 +4,7 @@ mod payloads;
 
 use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
+use std::sync::mpsc::channel;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use daca_sdk::{
@@ -14,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use payloads::{
-    Binding, Call, Event, Fail, Hold, Key, Keys, Line, Message, Name, Staged, Sum, Text, Wake, Write,
+    Awaits, Binding, Call, Event, Fail, Hold, Key, Keys, Line, Message, Name, Staged, Sum, Text, Wake, Write,
 };
 
 type Reply = Result<Value, Failure>;
@@ -149,6 +150,12 @@ impl Conformance {
         loop {
             black_box(0);
         }
+    }
+
+    pub fn awaits(&self, Awaits { count }: Awaits) -> Reply {
+        let (ready, taken) = channel::<u64>();
+        let one = |_| ready.send(1).ok().and_then(|()| taken.recv().ok());
+        Ok(json!((0..count).filter_map(one).sum::<u64>()))
     }
 
     // ---- Effects, and what acts at once.

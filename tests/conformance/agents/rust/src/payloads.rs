@@ -46,6 +46,11 @@ pub(crate) struct Sum {
 }
 
 #[derive(Deserialize)]
+pub(crate) struct Awaits {
+    pub(crate) count: u64,
+}
+
+#[derive(Deserialize)]
 pub(crate) struct Hold {
     pub(crate) mebibytes: usize,
 }
