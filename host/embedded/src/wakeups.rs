@@ -160,6 +160,27 @@ impl Schedule {
         self.changed.notify_one();
     }
 
+    /// Makes the list what the file is, for registrations of which nobody knows whether a commit has changed them. Before a
+    /// firing the file is read, and one without a token is of no registration: that of the file takes its place, if there is
+    /// one. A firing that waits for a retry does the same by itself, and must not come earlier: its turn may fail as this
+    /// one has.
+    pub(super) fn look_up<'k>(&self, actor: &ActorAddress, keys: impl Iterator<Item = &'k WakeupKey>) {
+        let at = self.clock.unix_ms();
+        let inner = self.lock();
+        let is_retried = |key: &WakeupKey| {
+            let name = (actor.clone(), key.clone());
+            inner.by_name.contains_key(&name) && inner.failed_attempts.contains_key(&name)
+        };
+        let changes = keys.filter(|key| !is_retried(key)).map(|key| ScheduleChange {
+            actor: actor.clone(),
+            key: key.clone(),
+            next: Some(Due { at, token: 0 }),
+        });
+        let changes = changes.collect();
+        drop(inner);
+        self.apply(changes);
+    }
+
     /// Returns `true` if the actor has a timer.
     pub(super) fn has_timers(&self, actor: &ActorAddress) -> bool {
         let first = (actor.clone(), WakeupKey { kind: WakeupKind::Timer, name: String::new() });
