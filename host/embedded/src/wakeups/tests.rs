@@ -138,6 +138,47 @@ async fn what_is_looked_up_vanishes_if_it_is_not_in_the_file_and_comes_no_earlie
     assert_eq!(schedule.next_at(), Some(START + 60_000));
 }
 
+/// Fails at each firing.
+struct Failing;
+
+#[async_trait::async_trait]
+impl Inbound for Failing {
+    async fn wake(&self, _: ActorAddress, _: FiredWakeup, _: Bytes) -> Result<(), CallError> {
+        Err(CallError::Failed("no".into()))
+    }
+
+    async fn event(&self, _: &str, _: &Document) -> EventOutcome {
+        EventOutcome::Success
+    }
+}
+
+/// The file is away, and nothing can be written.
+#[tokio::test]
+async fn a_firing_that_cannot_be_skipped_comes_again() {
+    let (folder, machine) = (TempDir::new().expect("a folder"), Machine::at(START));
+    let [path, away] = ["state.redb", "away"].map(|name| folder.path().join(name));
+    let (store, _) = Store::open(folder.path(), HashMap::new(), machine.clock()).expect("a state file");
+    let timer = WakeupKey { kind: WakeupKind::Timer, name: "t".to_owned() };
+    let (due, period, data) = (Duration::ZERO, Some(HOUR), Bytes::new());
+    let wakeups = [(timer, Some(Registration { due, period, ttl: None, data }))].into();
+    let turn = Arc::new(TurnCommit { wakeups, ..TurnCommit::default() });
+    let changes = store.commit(&ActorAddress::unchecked("A", "a"), &turn).await.expect("it is kept");
+    let schedule = Schedule::new(machine.clock(), &Weights::default());
+    schedule.apply(changes);
+    let fails = async || {
+        let mut firing = schedule.take_due().expect("it is due");
+        let under_way = UnderWay::begin(&schedule, &mut firing);
+        fire(&schedule, &store, &Failing, firing).await;
+        drop(under_way);
+        schedule.next_at()
+    };
+    std::fs::rename(&path, &away).expect("it is there");
+    assert_eq!(fails().await, Some(START + millis(SKIP_RETRY_DELAY)));
+    std::fs::rename(&away, &path).expect("it is there");
+    machine.pass(SKIP_RETRY_DELAY);
+    assert_eq!(fails().await, Some(START + millis(HOUR)), "it is skipped");
+}
+
 /// The first time it has a defect.
 struct Defective(AtomicU32, UnboundedSender<String>);
 
