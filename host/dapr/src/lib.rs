@@ -189,14 +189,25 @@ impl StateStore for Sidecar {
     /// The state is written in one transaction. The scheduler's data cannot be part of it, so new reminders and timers
     /// are written before it, and removals after it: a failure in between leaves one too many, never one too few. A one-shot
     /// reminder whose firing this was may end only then, too.
+    ///
+    /// The scheduler does not ask who owns the actor. A host that stood still after the write may have lost it, and what it
+    /// would remove may be its next host's. So nothing is removed in another ownership epoch: the outcome is in doubt, and
+    /// the actor's next turn resolves it.
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
         self.schedules.begin(actor, commit);
         self.schedules.register_all(actor, commit).await?;
+        let epoch = self.watch.epoch.now();
         self.state.save(actor, &commit.writes).await?;
         for (key, registration) in &commit.wakeups {
-            if registration.is_none() {
-                self.schedules.remove_after_commit(actor, key).await?;
+            if registration.is_some() {
+                continue;
             }
+            if self.watch.epoch.now() != epoch {
+                let reason =
+                    format!("{:?} was not unregistered: the actor may be active elsewhere", key.name);
+                return Err(Error::Unavailable(reason));
+            }
+            self.schedules.remove_after_commit(actor, key).await?;
         }
         if commit.ends_timers {
             self.schedules.end_timers(actor).await?;
@@ -352,3 +363,6 @@ impl Backend for Sidecar {
         self.shutdown.cancel();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,8 +173,13 @@ impl StateStore for Embedded {
         if commit.is_empty() || (only_ends_timers && !self.schedule.has_timers(actor)) {
             return Ok(());
         }
-        let changes = self.store.commit(actor, commit).await?;
-        self.schedule.apply(changes);
+        let committed = self.store.commit(actor, commit).await;
+        if let Err(Error::Unavailable(_)) = &committed {
+            // It may be in the file nevertheless. The firing that the turn has handled is tried again, which tells by itself.
+            let handled = commit.handled.as_ref().map(|fired| &fired.key);
+            self.schedule.look_up(actor, commit.wakeups.keys().filter(|key| Some(*key) != handled));
+        }
+        self.schedule.apply(committed?);
         Ok(())
     }
 

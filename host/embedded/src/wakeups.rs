@@ -36,6 +36,8 @@ const CONCURRENT: usize = 256;
 const ATTEMPTS: u32 = 8;
 /// The waits before retries.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60));
+/// The wait of a firing that is to be skipped, and cannot be, because nothing can be written.
+const SKIP_RETRY_DELAY: Duration = Duration::from_secs(60);
 /// The longest wait before the time is read again.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -158,6 +160,27 @@ impl Schedule {
         }
         drop(inner);
         self.changed.notify_one();
+    }
+
+    /// Makes the list what the file is, for registrations of which nobody knows whether a commit has changed them. Before a
+    /// firing the file is read, and one without a token is of no registration: that of the file takes its place, if there is
+    /// one. A firing that waits for a retry does the same by itself, and must not come earlier: its turn may fail as this
+    /// one has.
+    pub(super) fn look_up<'k>(&self, actor: &ActorAddress, keys: impl Iterator<Item = &'k WakeupKey>) {
+        let at = self.clock.unix_ms();
+        let inner = self.lock();
+        let is_retried = |key: &WakeupKey| {
+            let name = (actor.clone(), key.clone());
+            inner.by_name.contains_key(&name) && inner.failed_attempts.contains_key(&name)
+        };
+        let changes = keys.filter(|key| !is_retried(key)).map(|key| ScheduleChange {
+            actor: actor.clone(),
+            key: key.clone(),
+            next: Some(Due { at, token: 0 }),
+        });
+        let changes = changes.collect();
+        drop(inner);
+        self.apply(changes);
     }
 
     /// Returns `true` if the actor has a timer.
@@ -338,23 +361,28 @@ async fn fire(schedule: &Schedule, store: &Store, inbound: &dyn Inbound, firing:
     let error = daca_base::telemetry::printable(&error);
     tracing::warn!(agent_type = %actor.agent_type, actor_id = %actor.id, attempt, "{name:?} fired and failed: {error}");
     if may_skip {
-        return give_up(schedule, store, actor, fired.clone()).await;
+        return give_up(schedule, store, firing).await;
     }
     let wait = BACKOFF.after(*attempt);
     schedule.retry(firing, wait);
 }
 
-/// Advances a registration without its turn, so that it is not suspended forever.
-async fn give_up(schedule: &Schedule, store: &Store, actor: &ActorAddress, fired: FiredWakeup) {
-    let name = fired.key.name.clone();
+/// Advances a registration without its turn, so that it is not suspended forever. If that fails, the firing comes again: the
+/// list does not have it any more.
+async fn give_up(schedule: &Schedule, store: &Store, firing: Firing) {
+    let Firing { actor, fired, .. } = &firing;
+    let name = &fired.key.name;
     tracing::error!(
         code = ErrorCode::WakeupGivenUp.as_str(), agent_type = %actor.agent_type, actor_id = %actor.id,
         "{name:?} fired, failed, and is skipped this time"
     );
-    let commit = TurnCommit { handled: Some(fired), ..TurnCommit::default() };
+    let commit = TurnCommit { handled: Some(fired.clone()), ..TurnCommit::default() };
     match store.commit(actor, &commit.into()).await {
         Ok(changes) => schedule.apply(changes),
-        Err(error) => tracing::error!("{name:?} is suspended until the restart: {error}"),
+        Err(error) => {
+            tracing::error!("{name:?} cannot be skipped, and fires again in {SKIP_RETRY_DELAY:?}: {error}");
+            schedule.retry(firing, SKIP_RETRY_DELAY);
+        }
     }
 }
 

@@ -1,11 +1,18 @@
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
+use daca_manifest::Manifest;
 use daca_model::CallError;
-use daca_model::backend::{EventOutcome, Registration};
+use daca_model::backend::{Backend as _, Error, EventOutcome, Registration, StateStore as _};
+use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::*;
+use crate::Embedded;
+use daca_base::clock::Reading;
 use daca_base::clock::moved::Machine;
 use daca_base::json::Document;
 
@@ -57,8 +64,123 @@ fn what_became_due_while_the_machine_slept_fires_at_the_next_look() {
     assert_eq!(look(&schedule), (vec!["later".to_owned()], None));
 }
 
+/// A turn that registers a reminder of this name, which is due at once.
+fn registers(name: &str) -> TurnCommit {
+    let registration = Registration { due: Duration::ZERO, period: None, ttl: None, data: Bytes::new() };
+    TurnCommit { wakeups: [(key(name), Some(registration))].into(), ..TurnCommit::default() }
+}
+
+/// Tells of the firings.
+struct Told(UnboundedSender<String>);
+
+fn told() -> (Arc<Told>, UnboundedReceiver<String>) {
+    let (sender, fired) = unbounded_channel();
+    (Arc::new(Told(sender)), fired)
+}
+
+#[async_trait::async_trait]
+impl Inbound for Told {
+    async fn wake(&self, _: ActorAddress, fired: FiredWakeup, _: Bytes) -> Result<(), CallError> {
+        self.0.send(fired.key.name).ok(); // the test may be over
+        Ok(())
+    }
+
+    async fn event(&self, _: &str, _: &Document) -> EventOutcome {
+        EventOutcome::Success
+    }
+}
+
+/// The file is away when the writer looks for it after the transaction.
+#[tokio::test]
+async fn what_a_commit_without_an_answer_has_registered_fires_if_it_is_in_the_file() {
+    let folder = TempDir::new().expect("a folder");
+    let [path, away] = ["state.redb", "away"].map(|name| folder.path().join(name));
+    let loses = Arc::new(AtomicBool::new(false));
+    let (started, lost, moved) = (Instant::now(), loses.clone(), (path.clone(), away.clone()));
+    let clock = Clock::new(move || {
+        // In the transaction the writer reads the time.
+        if lost.swap(false, Ordering::Relaxed) {
+            std::fs::rename(&moved.0, &moved.1).expect("it is there");
+        }
+        Reading { wall: SystemTime::now(), monotonic: started.elapsed() }
+    });
+    let manifest = Manifest::parse(Path::new("agents.toml"), "[agents.A]\ncomponent = \"agent.wasm\"\n");
+    let manifest = manifest.expect("a manifest");
+    let backend = Embedded::open_with(&manifest, folder.path(), Arc::default(), clock).expect("it opens");
+    loses.store(true, Ordering::Relaxed);
+    let unknown = backend.commit(&ActorAddress::unchecked("A", "a"), &registers("r")).await;
+    assert!(matches!(unknown, Err(Error::Unavailable(_))), "{unknown:?}");
+    std::fs::rename(&away, &path).expect("it is there");
+    let (inbound, mut fired) = told();
+    backend.start(inbound);
+    assert_eq!(fired.recv().await.as_deref(), Some("r"));
+    backend.shut_down().await;
+}
+
+/// A reminder that is not in the file, and one whose turn fails again and again while nothing can be written.
+#[tokio::test]
+async fn what_is_looked_up_vanishes_if_it_is_not_in_the_file_and_comes_no_earlier_if_it_has_failed() {
+    let (folder, machine) = (TempDir::new().expect("a folder"), Machine::at(START));
+    let (store, _) = Store::open(folder.path(), HashMap::new(), machine.clock()).expect("a state file");
+    let actor = ActorAddress::unchecked("A", "failed");
+    let schedule = schedule(&machine, &[("failed", 0)]);
+    let failed = schedule.take_due().expect("it is due");
+    drop(UnderWay { schedule: &schedule, actor: actor.clone(), place: None });
+    schedule.retry(failed, seconds(60));
+    schedule.look_up(&actor, [key("failed"), key("gone")].iter());
+    let gone = schedule.take_due().expect("it is looked for");
+    assert_eq!((&*gone.fired.key.name, gone.fired.token), ("gone", 0));
+    let under_way = UnderWay { schedule: &schedule, actor, place: None };
+    let (inbound, mut fired) = told();
+    fire(&schedule, &store, &*inbound, gone).await;
+    drop(under_way);
+    assert!(fired.try_recv().is_err() && schedule.is_settled());
+    assert_eq!(schedule.next_at(), Some(START + 60_000));
+}
+
+/// Fails at each firing.
+struct Failing;
+
+#[async_trait::async_trait]
+impl Inbound for Failing {
+    async fn wake(&self, _: ActorAddress, _: FiredWakeup, _: Bytes) -> Result<(), CallError> {
+        Err(CallError::Failed("no".into()))
+    }
+
+    async fn event(&self, _: &str, _: &Document) -> EventOutcome {
+        EventOutcome::Success
+    }
+}
+
+/// The file is away, and nothing can be written.
+#[tokio::test]
+async fn a_firing_that_cannot_be_skipped_comes_again() {
+    let (folder, machine) = (TempDir::new().expect("a folder"), Machine::at(START));
+    let [path, away] = ["state.redb", "away"].map(|name| folder.path().join(name));
+    let (store, _) = Store::open(folder.path(), HashMap::new(), machine.clock()).expect("a state file");
+    let timer = WakeupKey { kind: WakeupKind::Timer, name: "t".to_owned() };
+    let (due, period, data) = (Duration::ZERO, Some(HOUR), Bytes::new());
+    let wakeups = [(timer, Some(Registration { due, period, ttl: None, data }))].into();
+    let turn = Arc::new(TurnCommit { wakeups, ..TurnCommit::default() });
+    let changes = store.commit(&ActorAddress::unchecked("A", "a"), &turn).await.expect("it is kept");
+    let schedule = Schedule::new(machine.clock(), &Weights::default());
+    schedule.apply(changes);
+    let fails = async || {
+        let mut firing = schedule.take_due().expect("it is due");
+        let under_way = UnderWay::begin(&schedule, &mut firing);
+        fire(&schedule, &store, &Failing, firing).await;
+        drop(under_way);
+        schedule.next_at()
+    };
+    std::fs::rename(&path, &away).expect("it is there");
+    assert_eq!(fails().await, Some(START + millis(SKIP_RETRY_DELAY)));
+    std::fs::rename(&away, &path).expect("it is there");
+    machine.pass(SKIP_RETRY_DELAY);
+    assert_eq!(fails().await, Some(START + millis(HOUR)), "it is skipped");
+}
+
 /// The first time it has a defect.
-struct Defective(AtomicU32, tokio::sync::mpsc::UnboundedSender<String>);
+struct Defective(AtomicU32, UnboundedSender<String>);
 
 #[async_trait::async_trait]
 impl Inbound for Defective {
@@ -76,16 +198,14 @@ impl Inbound for Defective {
 
 #[tokio::test]
 async fn a_firing_that_panics_is_tried_again() {
-    let folder = tempfile::TempDir::new().expect("a folder");
+    let folder = TempDir::new().expect("a folder");
     let clock = Clock::of_process().clone();
     let (store, _) = Store::open(folder.path(), HashMap::new(), clock.clone()).expect("a state file");
-    let registration = Registration { due: Duration::ZERO, period: None, ttl: None, data: Bytes::new() };
-    let wakeups = [(key("r"), Some(registration))].into();
-    let turn = Arc::new(TurnCommit { wakeups, ..TurnCommit::default() });
+    let turn = Arc::new(registers("r"));
     let changes = store.commit(&ActorAddress::unchecked("A", "a"), &turn).await.expect("it is kept");
     let schedule = Arc::new(Schedule::new(clock, &Weights::default()));
     schedule.apply(changes);
-    let (sender, mut fired) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut fired) = unbounded_channel();
     let (inbound, tasks) = (Arc::new(Defective(AtomicU32::new(0), sender)), TaskTracker::new());
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(run(schedule, store, inbound, tasks, shutdown.clone()));

@@ -224,7 +224,7 @@ impl Deliveries {
         let rest = self.shared.leave_now(actor, staged.new_effects());
         let left = staged.new_effects().len().saturating_sub(rest.len());
         let new = self.waiting(actor, &rest, |_| Span::current());
-        let has_buried = staged.buried() > 0;
+        let (has_buried, is_unfinished) = (staged.buried() > 0, staged.is_unfinished());
         let mut logs = self.shared.lock();
         let Logs { outgoing, ended: listed, .. } = &mut *logs;
         let outgoing = outgoing.entry(actor.clone()).or_default();
@@ -235,6 +235,7 @@ impl Deliveries {
         }
         let begun = self.send(actor, outgoing, new);
         self.shared.note_ends(outgoing, listed, (actor, left));
+        self.shared.note_rest(outgoing, listed, actor, is_unfinished);
         if has_buried {
             logs.note_burials(actor);
         }

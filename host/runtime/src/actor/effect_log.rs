@@ -51,8 +51,10 @@ pub(super) struct EffectLog {
     unknown: UnknownFields,
     /// Counts the ends of effects in segments.
     ends: Arc<AtomicU64>,
-    /// That number when a commit last left nothing to do in the segments.
+    /// That number when a commit last left nothing in the segments that is worth the writes of a turn.
     seen: u64,
+    /// That number when a commit last left nothing for a removal.
+    clean: u64,
     /// That number when the memory of their effects was last released.
     forgotten: u64,
 }
@@ -77,6 +79,10 @@ pub(super) struct Staged {
     looked: bool,
     /// See [`SegmentChanges::seen`].
     seen: Option<u64>,
+    /// See [`SegmentChanges::clean`].
+    clean: Option<u64>,
+    /// It is made for nothing but what has left.
+    is_removal: bool,
 }
 
 impl Staged {
@@ -93,6 +99,12 @@ impl Staged {
     /// Returns `true` if the store has something of the log after the commit.
     pub(super) fn has_head(&self) -> bool {
         self.has_head
+    }
+
+    /// Returns `true` for a removal that had no room for all that has left. It has removed some, so those that follow come
+    /// to an end: the first segment that it writes has all the room, and none that waits for a removal is longer.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.is_removal && self.clean.is_none()
     }
 }
 
@@ -116,9 +128,10 @@ impl EffectLog {
         used.len() < self.segments.len()
     }
 
-    /// Returns `true` if effects in segments have ended since a commit last left nothing to do there.
+    /// Returns `true` if segments may have effects that have ended, also if they are not worth the writes of a turn: those
+    /// are for a removal.
     pub(super) fn is_behind(&self) -> bool {
-        !self.segments.is_empty() && self.ends.load(Ordering::Acquire) != self.seen
+        !self.segments.is_empty() && self.ends.load(Ordering::Acquire) != self.clean
     }
 
     /// Where the entries of the head begin.
@@ -189,7 +202,8 @@ impl EffectLog {
 
     /// Removes what has left, in a commit that is made for nothing else.
     pub(super) fn stage_removal(&self, commit: &mut TurnCommit) -> Staged {
-        self.stage_with(Vec::new(), &[], Rewriting::OF_REMOVAL, commit)
+        let staged = self.stage_with(Vec::new(), &[], Rewriting::OF_REMOVAL, commit);
+        Staged { is_removal: true, ..staged }
     }
 
     fn stage_with(
@@ -215,12 +229,24 @@ impl EffectLog {
             true => self.look(in_segments, &buried, rewriting, commit, &mut removed),
             false => SegmentChanges { used: self.segments.keys().copied().collect(), ..Default::default() },
         };
-        let SegmentChanges { used, removed: removed_segments, mut sizes, seen } = changes;
+        let SegmentChanges { used, removed: removed_segments, mut sizes, seen, clean } = changes;
         in_head.extend(new.iter().map(|effect| &effect.text));
         let new_segments = segment::new_segments(&in_head, self.last_segment);
         sizes.extend(new_segments.iter().map(|segment| (segment.number, segment.bytes)));
         let has_head = self.write(commit, &used, &removed_segments, &new_segments, &in_head);
-        Staged { new, new_segments, sizes, removed_segments, removed, buried, has_head, looked, seen }
+        Staged {
+            new,
+            new_segments,
+            sizes,
+            removed_segments,
+            removed,
+            buried,
+            has_head,
+            looked,
+            seen,
+            clean,
+            is_removal: false,
+        }
     }
 
     /// Returns `true` if a good part of this many effects in segments has ended since the last look.
@@ -262,8 +288,19 @@ impl EffectLog {
 
     /// The commit has succeeded.
     pub(super) fn committed(&mut self, staged: Staged) {
-        let Staged { new, new_segments, sizes, removed_segments, removed, buried, has_head, looked, seen } =
-            staged;
+        let Staged {
+            new,
+            new_segments,
+            sizes,
+            removed_segments,
+            removed,
+            buried,
+            has_head,
+            looked,
+            seen,
+            clean,
+            is_removal: _,
+        } = staged;
         if !buried.is_empty() {
             self.entries.retain(|entry| !buried.contains(&entry.id));
         }
@@ -276,6 +313,7 @@ impl EffectLog {
             self.entries.extract_if(first.., is_gone).for_each(drop);
         }
         self.seen = seen.unwrap_or(self.seen);
+        self.clean = clean.unwrap_or(self.clean);
         self.entries.extend(new.into_iter().map(|effect| Entry::new(effect, None)));
         for number in removed_segments {
             self.segments.remove(&number);

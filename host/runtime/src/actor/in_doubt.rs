@@ -41,7 +41,8 @@ impl InDoubt {
     }
 
     /// Returns `true` if the actor's state shows that the turn was committed. If so, the later steps of the commit are
-    /// carried out.
+    /// carried out, unless the state shows that others have committed since: what this turn has removed, they may have
+    /// registered. A reminder too many is better than one too few.
     pub(super) async fn was_applied(
         &self,
         backend: &dyn Backend,
@@ -61,7 +62,8 @@ impl InDoubt {
             ends_timers: self.commit.ends_timers,
             ..TurnCommit::default()
         };
-        if !rest.is_empty() {
+        // Without an identity the writes have been compared.
+        if !rest.is_empty() && (self.identity.is_none() || self.is_stored(backend, actor).await?) {
             backend.commit(actor, &rest).await?;
         }
         Ok(true)
@@ -99,9 +101,10 @@ mod tests {
     use std::time::Duration;
 
     use daca_base::shares::Weights;
-    use daca_model::backend::{Outbox, StateStore as _};
+    use daca_model::backend::{Outbox, Registration, StateStore as _, WakeupKey, WakeupKind};
 
     use super::*;
+    use crate::actor::dedup_log::{DedupKey, DedupLog};
     use crate::actor::{DeliveryOptions, RetryPolicy};
     use crate::fake::FakeBackend;
 
@@ -110,9 +113,7 @@ mod tests {
         TurnCommit { writes: [("k".to_owned(), write)].into(), ..TurnCommit::default() }
     }
 
-    /// Commits over a backend that answers in this way, and finds out what became of it.
-    async fn was_applied(answer: fn(&TurnCommit) -> Result<(), Error>, later: Option<&'static str>) -> bool {
-        let backend = FakeBackend::committing(answer);
+    fn deliveries(backend: &Arc<FakeBackend>) -> Deliveries {
         let options = DeliveryOptions {
             policies: HashMap::new(),
             policy: RetryPolicy::attempts(1, Duration::ZERO),
@@ -120,7 +121,13 @@ mod tests {
             max_pending: 1,
             max_pending_bytes: 1_000_000,
         };
-        let deliveries = Deliveries::new(backend.clone(), Arc::<Outbox>::default(), options);
+        Deliveries::new(backend.clone(), Arc::<Outbox>::default(), options)
+    }
+
+    /// Commits over a backend that answers in this way, and finds out what became of it.
+    async fn was_applied(answer: fn(&TurnCommit) -> Result<(), Error>, later: Option<&'static str>) -> bool {
+        let backend = FakeBackend::committing(answer);
+        let deliveries = deliveries(&backend);
         let actor = ActorAddress::new("A", "a").expect("an address");
         let _lost = backend.commit(&actor, &commit("1")).await;
         if let Some(later) = later {
@@ -139,5 +146,32 @@ mod tests {
         assert!(was_applied(lost, None).await);
         assert!(!was_applied(refused, None).await);
         assert!(!was_applied(lost, Some("2")).await, "another turn has written since, on another host");
+    }
+
+    /// The reminder may be that of the turn which has committed since, on another host.
+    #[tokio::test]
+    async fn a_reminder_is_removed_later_only_if_nobody_has_committed_since() {
+        let actor = ActorAddress::new("A", "a").expect("an address");
+        let place = Arc::<str>::from("b/t/0/1/1");
+        let reminder = WakeupKey { kind: WakeupKind::Reminder, name: "r".to_owned() };
+        for (later, expected) in [(None, Vec::new()), (Some("2"), vec!["r"])] {
+            let backend = FakeBackend::sound();
+            let identity = CallIdentity::Message(place.clone());
+            let log = DedupLog::read(None, &*backend, &actor, &identity).await.expect("the state is read");
+            let mut turn = TurnCommit { wakeups: [(reminder.clone(), None)].into(), ..commit("1") };
+            drop(log.after(&DedupKey::Message(place.clone()), &Bytes::new(), 1, &mut turn));
+            backend.commit(&actor, &turn).await.expect("it is kept");
+            // The fake backend has removed it. A sidecar whose scheduler was away has not.
+            let (due, data) = (Duration::ZERO, Bytes::new());
+            let registration = Registration { due, period: None, ttl: None, data };
+            let wakeups = [(reminder.clone(), Some(registration))].into();
+            let registers = TurnCommit { wakeups, ..later.map(commit).unwrap_or_default() };
+            backend.commit(&actor, &registers).await.expect("it is kept");
+            let deliveries = deliveries(&backend);
+            let in_doubt = InDoubt::new(&"turn".into(), Some(identity), turn, (&actor, &deliveries));
+            let in_doubt = in_doubt.expect("there is room");
+            assert!(in_doubt.was_applied(&*backend, &actor).await.expect("the state is read"), "{later:?}");
+            assert_eq!(backend.wakeups(&actor), expected, "{later:?}");
+        }
     }
 }

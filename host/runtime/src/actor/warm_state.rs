@@ -19,8 +19,11 @@ pub(super) struct WarmState {
     pub(super) schema: Option<Schema>,
     /// The dedup log: the calls that the actor has handled and that may be repeated. `None` if it has not been read.
     pub(super) dedup_log: Option<DedupLog>,
-    /// When a part of the dedup log was last read.
-    pub(super) log_read: Option<Instant>,
+    /// When no other host can commit for the actor any more: the overlap after the dedup log was first read. `None` if it
+    /// was not.
+    pub(super) overlap_ends: Option<Instant>,
+    /// The last call was looked up in a log that was read before that: its mark is read again at its commit.
+    pub(super) checks_mark: bool,
     /// The claim to the actor's effect log, while this turn commits. Between commits the activation has it.
     pub(super) effects: Option<LogClaim>,
     /// The lanes of effects that this turn has begun, until its caller has the answer.

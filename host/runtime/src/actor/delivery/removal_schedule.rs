@@ -5,6 +5,8 @@
 //! that crashes again and again would make no progress. So the host commits the removal, in a turn of its own: after
 //! every [`MANY`](super::ends::MANY) effects, and after [`PERIOD`] in which the actor has removed none, however slowly
 //! they leave. One list has all actors that are looked at, each once, so an effect costs a count and no timer.
+//!
+//! A removal writes only so much again. If something is left, the next one follows at once.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -55,6 +57,27 @@ impl Shared {
         if ends.many_are_stored() {
             self.ask(ends, actor.clone());
         }
+        self.list(ends, listed, actor);
+    }
+
+    /// A commit of the log has succeeded, and what it has left in segments is for a removal. It may not be due: the last
+    /// one may have failed.
+    pub(super) fn note_rest(
+        &self,
+        outgoing: &mut Outgoing,
+        listed: &mut VecDeque<(Instant, ActorAddress)>,
+        actor: &ActorAddress,
+        is_unfinished: bool,
+    ) {
+        if is_unfinished {
+            self.ask(&mut outgoing.ends, actor.clone());
+        } else if outgoing.log.is_behind() {
+            self.list(&mut outgoing.ends, listed, actor);
+        }
+    }
+
+    /// The actor is looked at after a while.
+    fn list(&self, ends: &mut Ends, listed: &mut VecDeque<(Instant, ActorAddress)>, actor: &ActorAddress) {
         if !ends.is_listed {
             (ends.is_listed, ends.seen) = (true, ends.removed);
             listed.push_back((Instant::now(), actor.clone()));
@@ -70,7 +93,8 @@ impl Shared {
         }
     }
 
-    /// The actor gets a turn of the host. If that fails, the host's reminder has one within a minute.
+    /// The actor gets a turn of the host. If that fails, the host's reminder has one within a minute, after which the actor
+    /// is looked at again.
     fn ask(&self, ends: &mut Ends, actor: ActorAddress) {
         ends.removed = ends.all;
         self.removals.due.add(actor);
@@ -90,9 +114,10 @@ impl Shared {
                 return;
             }
             let Some((_, actor)) = logs.ended.pop_front() else { return };
-            let Some(Outgoing { ends, claim, .. }) = logs.outgoing.get_mut(&actor) else { continue };
+            let Some(Outgoing { log, ends, claim, .. }) = logs.outgoing.get_mut(&actor) else { continue };
             // Its next commit has removed them, or its next host or the end of its activation has seen to them.
-            ends.is_listed = ends.all != ends.removed && claim.strong_count() > 0;
+            let has_some = ends.all != ends.removed || log.is_behind();
+            ends.is_listed = has_some && claim.strong_count() > 0;
             if !ends.is_listed {
                 continue;
             }

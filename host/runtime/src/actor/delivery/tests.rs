@@ -13,6 +13,7 @@ mod at_once;
 mod other_hosts;
 mod panics;
 mod remembered;
+mod removals;
 
 const DELAY: Duration = Duration::from_millis(100);
 const MINUTE: Duration = Duration::from_secs(60);

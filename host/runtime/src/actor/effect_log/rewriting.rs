@@ -12,6 +12,16 @@ use super::entry::Entry;
 use super::segment::{FoundSegment, Rewriting, SegmentChanges};
 use super::stored::{self, segment_key};
 
+/// The segments that a commit writes again, and what it leaves.
+struct Rewritten {
+    /// The bytes of their effects.
+    sizes: Vec<(u64, usize)>,
+    /// There was room for all that are worth it.
+    is_all: bool,
+    /// Nothing is left for a removal.
+    is_clean: bool,
+}
+
 impl EffectLog {
     /// Looks at the effects in segments, and adds what is to be done to a commit. What the store does not have afterwards
     /// is added to `removed`, unless its segment goes.
@@ -36,25 +46,27 @@ impl EffectLog {
         let used = found.keys().copied().collect::<BTreeSet<_>>();
         let unused = self.segments.keys().filter(|number| !used.contains(*number));
         let unused = unused.copied().collect();
-        let (sizes, is_all) = self.rewrite(found, rewriting, commit, removed);
-        SegmentChanges { used, removed: unused, sizes, seen: is_all.then_some(ends) }
+        let Rewritten { sizes, is_all, is_clean } = self.rewrite(found, rewriting, commit, removed);
+        let (seen, clean) = (is_all.then_some(ends), is_clean.then_some(ends));
+        SegmentChanges { used, removed: unused, sizes, seen, clean }
     }
 
     /// Writes segments again without what they need not have any more, and adds that to `removed`: those with new dead
-    /// letters, and of the others those that are worth it, as far as there is room. Returns their sizes, and `true` if
-    /// there was room for all.
+    /// letters, and of the others those that are worth it, as far as there is room.
     fn rewrite(
         &self,
         found: BTreeMap<u64, FoundSegment<'_>>,
         rewriting: Rewriting,
         commit: &mut TurnCommit,
         removed: &mut HashSet<Arc<str>>,
-    ) -> (Vec<(u64, usize)>, bool) {
-        let (mut sizes, mut room, mut is_all) = (Vec::new(), rewriting.most, true);
+    ) -> Rewritten {
+        let (mut sizes, mut room) = (Vec::new(), rewriting.most);
+        let (mut is_all, mut is_clean) = (true, true);
         for (number, segment) in found {
             let size = self.segments.get(&number).copied().unwrap_or_default();
             if !segment.is_to_be_rewritten(size, room, rewriting) {
                 is_all &= !segment.waits_for_room(size, rewriting);
+                is_clean &= !segment.waits_for_room(size, Rewriting::OF_REMOVAL);
                 continue;
             }
             let FoundSegment { kept, kept_bytes, gone, .. } = segment;
@@ -64,6 +76,6 @@ impl EffectLog {
             commit.writes.insert(segment_key(number), StateWrite::Set { value, ttl: None });
             sizes.push((number, kept_bytes));
         }
-        (sizes, is_all)
+        Rewritten { sizes, is_all, is_clean }
     }
 }

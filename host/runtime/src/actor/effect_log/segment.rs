@@ -82,6 +82,8 @@ pub(super) struct SegmentChanges {
     pub(super) sizes: Vec<(u64, usize)>,
     /// The number of ends when it looked. `None` if it did not, or had no room for all that is to be written again.
     pub(super) seen: Option<u64>,
+    /// The same number. `None` if it did not look, or left something for a removal.
+    pub(super) clean: Option<u64>,
 }
 
 /// What a commit finds in a segment.
@@ -108,7 +110,7 @@ impl<'a> FoundSegment<'a> {
     }
 
     /// Returns `true` if the segment, which has effects of this size in the store, is to be written again once there is
-    /// room for it.
+    /// room for it. Never for one that is longer than all room, as another release may have written.
     pub(super) fn waits_for_room(&self, size: usize, rewriting: Rewriting) -> bool {
         self.is_worth_it(size, rewriting) && self.kept_bytes <= rewriting.most
     }

@@ -2,7 +2,9 @@
 //!
 //! A call is looked up twice: before its turn, and at its commit. In between, the actor's previous host may have
 //! handled it. A backend that can compare refuses the commit then. Behind a sidecar, where none can, the mark is read
-//! again right before the commit, but only as long as there may be such a host ([`Ownership::overlap`]).
+//! again right before the commit, but only if the log was read while there might be such a host ([`Ownership::overlap`]).
+//! Whether it was is decided at the first look: the turn may take longer than that. Once there is no such host, the log is
+//! read again, and no mark any more.
 //!
 //! [`Ownership::overlap`]: daca_model::backend::Ownership::overlap
 
@@ -25,13 +27,13 @@ impl Turn<'_> {
         call: Option<&DedupKey>,
     ) -> Result<Option<Bytes>, CallError> {
         let (Some(call), Some(identity)) = (call, &self.context.identity) else { return Ok(None) };
-        let actor = &self.activation.address;
-        let known = warm.dedup_log.take();
+        let (actor, now) = (&self.activation.address, Instant::now());
+        let overlap = self.services.backend.overlap();
+        let is_over = now >= *warm.overlap_ends.get_or_insert_with(|| now + overlap);
+        // It may lack what another host has handled since it was read.
+        let is_outdated = std::mem::replace(&mut warm.checks_mark, !is_over) && is_over;
+        let known = warm.dedup_log.take().filter(|_| !is_outdated);
         let knew_attempts = known.as_ref().is_some_and(|known| known.attempts().is_some());
-        let has_part = known.as_ref().is_some_and(|known| known.has_part_for(identity));
-        if !has_part {
-            warm.log_read = Some(Instant::now());
-        }
         let log = DedupLog::read(known, &*self.services.backend, actor, identity).await;
         let log = warm.dedup_log.insert(log.map_err(CallError::Backend)?);
         if let Some(attempts) = log.attempts().filter(|_| !knew_attempts) {
@@ -86,7 +88,7 @@ impl Turn<'_> {
         Ok(Answered { reply, is_without_guest: true })
     }
 
-    /// Rejects the commit of a call that another host has handled since the dedup log was read. The log is then read
+    /// Rejects the commit of a call that another host has handled since the call was looked up. The log is then read
     /// again.
     pub(super) async fn check_unhandled(
         &self,
@@ -94,8 +96,8 @@ impl Turn<'_> {
         commit: &TurnCommit,
     ) -> Result<(), CallError> {
         let backend = &*self.services.backend;
-        let is_recent = warm.log_read.is_some_and(|read| read.elapsed() < backend.overlap());
-        let is_marked = |identity: &&CallIdentity| is_recent && commit.writes.contains_key(key_of(identity));
+        let checks = warm.checks_mark;
+        let is_marked = |identity: &&CallIdentity| checks && commit.writes.contains_key(key_of(identity));
         let Some(identity) = self.context.identity.as_ref().filter(is_marked) else { return Ok(()) };
         let actor = &self.activation.address;
         // A sidecar that gives up the actor waits for the end of this turn, and lets nobody read until then.
@@ -109,7 +111,6 @@ impl Turn<'_> {
             Some(Err(error)) => Err(CallError::Backend(error.as_not_applied())),
             Some(Ok(_)) => {
                 let log = DedupLog::read(None, backend, actor, identity);
-                warm.log_read = Some(Instant::now());
                 warm.dedup_log = self.revoked.run_until_cancelled(log).await.and_then(Result::ok);
                 let reason = "another host has handled the call during the turn";
                 Err(CallError::Backend(backend::Error::NotApplied(reason.into())))

@@ -10,9 +10,10 @@ use futures::poll;
 use tokio::time::Instant;
 
 use crate::actor::effect_log::{self, DEAD_LETTERS};
-use crate::fake::{FakeBackend, FakeHost, OVERLAP, actor, code, ok};
+use crate::fake::{FakeBackend, FakeHost, actor, code, ok};
 
 mod firing;
+mod overlap;
 mod removal;
 mod waiting;
 
@@ -149,83 +150,6 @@ async fn an_event_with_the_id_of_another_one_is_refused_and_a_message_is_what_it
     let message = context(CallIdentity::Message("event:/t/0/1/1000".into()));
     assert_eq!(host.call_as("a", "add", "4", message.clone()).await, ok("134"));
     assert_eq!(host.call_as("a", "add", "5", message).await, ok(""));
-}
-
-/// Calls that an actor's two hosts get at the same time: the first one, and one that comes to both.
-fn overlapping() -> [([CallContext; 2], &'static str); 4] {
-    let context = |identity, mark: Option<&str>| CallContext {
-        identity: Some(identity),
-        mark: mark.map(Arc::from),
-        ..CallContext::default()
-    };
-    let attempt = |mark: &str| context(CallIdentity::Attempt(mark.into()), Some(mark));
-    [
-        (["x", "y"].map(|key| context(CallIdentity::Key(key.into()), None)), "12"),
-        (["b/t/0/1/1", "b/t/0/2/1"].map(|place| context(CallIdentity::Message(place.into()), None)), ""),
-        (["ab", "cd"].map(|hash| context(CallIdentity::of_event(hash), None)), ""),
-        (["daca:x:", "daca:y:"].map(attempt), "12"),
-    ]
-}
-
-/// What the host knows of the log is outdated, and the store says so at the commit. Calls of hosts come from sidecars
-/// alone.
-#[tokio::test(start_paused = true)]
-async fn a_call_that_another_host_has_handled_meanwhile_is_refused_by_the_transaction() {
-    for ([first, both], again) in overlapping().into_iter().take(3) {
-        let host = FakeHost::start(FakeBackend::sound()).await;
-        let next = FakeHost::start(host.backend.clone()).await;
-        assert_eq!(host.call_as("a", "add", "1", first).await, ok("1"), "{both:?}");
-        assert_eq!(next.call_as("a", "add", "2", both.clone()).await, ok("12"), "{both:?}");
-        assert_eq!(host.call_as("a", "add", "2", both.clone()).await, code("not-done"), "{both:?}");
-        assert_eq!(host.call_as("a", "add", "2", both.clone()).await, ok(again), "{both:?}");
-        kept_once(&host, &next).await;
-    }
-}
-
-/// The event of the second call has left once. That of the first lay in the log, and may have left from both hosts.
-async fn kept_once(host: &FakeHost, next: &FakeHost) {
-    assert_eq!(host.backend.value(&actor("a"), "k").as_deref(), Some("12"));
-    next.delivered().await;
-    assert_eq!(host.delivered().await.iter().filter(|event| *event == "2").count(), 1);
-}
-
-/// A sidecar compares nothing, so the host reads the mark again as long as there may be another host, and no longer.
-#[tokio::test(start_paused = true)]
-async fn a_call_that_another_host_has_handled_meanwhile_gets_its_answer_behind_a_sidecar() {
-    for ([first, both], again) in overlapping() {
-        let host = FakeHost::start(FakeBackend::sound()).await;
-        host.backend.behave_like_a_sidecar();
-        let next = FakeHost::start(host.backend.clone()).await;
-        assert_eq!(host.call_as("a", "add", "1", first).await, ok("1"), "{both:?}");
-        assert_eq!(next.call_as("a", "add", "2", both.clone()).await, ok("12"), "{both:?}");
-        assert_eq!(host.call_as("a", "add", "2", both.clone()).await, ok(again), "{both:?}");
-        kept_once(&host, &next).await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_mark_that_cannot_be_read_again_keeps_the_turn_from_its_commit() {
-    let host = FakeHost::start(FakeBackend::sound()).await;
-    host.backend.behave_like_a_sidecar();
-    let [[first, second], ..] = overlapping().map(|(contexts, _)| contexts);
-    assert_eq!(host.call_as("a", "add", "1", first).await, ok("1"));
-    host.backend.fail_reads(true);
-    assert_eq!(host.call_as("a", "add", "2", second.clone()).await, code("not-done"));
-    assert_eq!(host.backend.value(&actor("a"), "k").as_deref(), Some("1"));
-    host.backend.fail_reads(false);
-    assert_eq!(host.call_as("a", "add", "2", second).await, ok("12"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_actor_that_has_been_here_for_long_reads_no_mark_again() {
-    let host = FakeHost::start(FakeBackend::sound()).await;
-    host.backend.behave_like_a_sidecar();
-    let [[first, second], ..] = overlapping().map(|(contexts, _)| contexts);
-    assert_eq!(host.call_as("a", "add", "1", first).await, ok("1"));
-    tokio::time::advance(OVERLAP).await;
-    let reads = host.backend.reads();
-    assert_eq!(host.call_as("a", "add", "2", second).await, ok("12"));
-    assert_eq!(host.backend.reads(), reads);
 }
 
 /// A failed turn has handled nothing, so its call may be repeated.

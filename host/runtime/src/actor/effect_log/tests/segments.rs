@@ -79,6 +79,61 @@ async fn a_turn_with_many_effects_has_several_segments_and_a_removal_leaves_noth
     assert_eq!((host.value(HEAD), host.next().await.1.len()), (None, 0));
 }
 
+/// Commits a removal.
+async fn remove(host: &mut Stored) {
+    let mut commit = TurnCommit::default();
+    let staged = host.log.stage_removal(&mut commit);
+    let is_unfinished = staged.is_unfinished();
+    host.backend.commit(&actor("a"), &commit).await.expect("it is kept");
+    host.log.committed(staged);
+    assert_eq!(is_unfinished, host.log.is_behind());
+}
+
+/// Of two targets one is away, so that most of each segment waits. After a crash all of the rest would leave again.
+#[tokio::test]
+async fn what_is_not_worth_the_writes_of_a_turn_is_removed_in_rounds_that_end() {
+    let mut host = Stored::new();
+    let bytes = |number: usize| if number.is_multiple_of(2) { 0 } else { MAX_HEAD / 32 };
+    let effects = (0..400).map(|number| sized(&number.to_string(), bytes(number))).collect::<Vec<_>>();
+    let waiting = effects.iter().skip(1).step_by(2).map(|effect| effect.id.clone()).collect::<Vec<_>>();
+    host.turn(effects).await;
+    let effects = host.log.entries.iter().step_by(2).filter_map(|entry| entry.effect.as_ref());
+    effects.for_each(|effect| effect.left());
+    host.turn(Vec::new()).await;
+    assert!(!host.log.is_outdated(), "nothing is worth the writes of a turn");
+    assert_eq!((host.next().await.1.len(), host.log.is_behind()), (400, true));
+    let mut rounds = 0;
+    while host.log.is_behind() {
+        assert!(rounds < host.log.segments.len(), "each round writes a segment");
+        remove(&mut host).await;
+        rounds += 1;
+    }
+    assert!(rounds > 1, "a removal has no room for all");
+    assert_eq!((host.next().await.1, host.waiting()), (waiting.clone(), waiting));
+}
+
+/// As another release may have written one.
+#[tokio::test]
+async fn a_segment_that_is_too_long_for_any_removal_does_not_keep_them_going() {
+    let host = Stored::new();
+    let text = |name| StoredEffect::new(sized(name, MAX_HEAD), 5).expect("it can be stored").text;
+    let texts = ["1", "2", "3"].map(text);
+    let set = |value| StateWrite::Set { value, ttl: None };
+    let segment = set(stored::text(&[], &texts.each_ref()));
+    let writes = [(segment_key(1), segment), (HEAD.to_owned(), set(stored::text(&[1], &[])))].into();
+    let commit = TurnCommit { writes, ..TurnCommit::default() };
+    host.backend.commit(&actor("a"), &commit).await.expect("it is kept");
+    let (log, _) = host.next().await;
+    let mut next = Stored { backend: host.backend.clone(), log };
+    next.leave(1);
+    assert!(next.log.is_behind());
+    remove(&mut next).await;
+    assert!(!next.log.is_behind());
+    next.leave(1);
+    remove(&mut next).await;
+    assert_eq!(next.next().await.1, ids(&["3"]), "what waits is not longer than the room any more");
+}
+
 /// Turns of an actor must not become slower with its backlog.
 #[tokio::test]
 async fn a_turn_looks_at_a_backlog_once_a_good_part_of_it_has_ended_and_the_host_always() {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicUsize;
 
-use daca_model::backend::Effect;
+use daca_model::backend::{BindingRequest, Effect, EffectRequest};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -29,8 +29,16 @@ async fn stored(backend: &FakeBackend) -> usize {
 
 /// The store of a host that has died with so many effects.
 async fn with_effects(backend: &FakeBackend, effects: usize) {
-    let effect = |number: usize| Effect { id: Effect::id_of("turn", number), ..event(&number.to_string()) };
-    let effects = logged((0..effects).map(effect).collect(), 5).expect("they can be stored");
+    with_log(backend, (0..effects).map(|number| event(&number.to_string()))).await;
+}
+
+/// The store of a host that has died with these effects.
+async fn with_log(backend: &FakeBackend, effects: impl Iterator<Item = Effect>) {
+    let identified = effects.enumerate().map(|(number, effect)| {
+        let id = Effect::id_of("turn", number);
+        Effect { id, ..effect }
+    });
+    let effects = logged(identified.collect(), 5).expect("they can be stored");
     let mut commit = TurnCommit::default();
     drop(EffectLog::default().stage(effects, &[], &mut commit));
     backend.commit(&actor("a"), &commit).await.expect("it is kept");
@@ -79,6 +87,36 @@ async fn the_next_host_begins_behind_what_was_removed_while_a_backlog_drained() 
     tokio::time::sleep(Duration::from_millis(1)).await;
     let tried = backend.tried().split_off(before);
     assert!(!tried.is_empty() && tried.iter().all(|name| name == "160"), "{tried:?}");
+}
+
+/// A text that waits for its binding.
+fn sms() -> Effect {
+    let request = BindingRequest {
+        name: "sms".into(),
+        operation: "create".into(),
+        data: Bytes::from("x".repeat(400)),
+        metadata: [].into(),
+    };
+    Effect { request: EffectRequest::Send(request), ..event("sms") }
+}
+
+/// Most of each segment waits, so that no turn writes one again, and one removal has no room for all of them.
+#[tokio::test(start_paused = true)]
+async fn what_has_left_goes_from_a_backlog_of_which_another_target_takes_nothing() {
+    let backend = FakeBackend::delivering(|name| match name {
+        "sms" => Err(Error::Unavailable("it is away".into())),
+        _ => Ok(()),
+    });
+    let pairs = (0..400).flat_map(|number: u32| [event(&number.to_string()), sms()]);
+    with_log(&backend, pairs).await;
+    let (host, _tasks) = start(backend.clone()).await;
+    remind(&host).await;
+    tokio::time::sleep(LONG).await;
+    assert_eq!(backend.tried().iter().filter(|name| *name != "sms").count(), 400);
+    assert_eq!(stored(&backend).await, 400, "each text, and no event");
+    let commits = backend.commits();
+    tokio::time::sleep(LONG).await;
+    assert_eq!(backend.commits(), commits, "there is nothing left to remove");
 }
 
 #[tokio::test(start_paused = true)]
