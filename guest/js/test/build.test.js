@@ -109,6 +109,7 @@ const ASYNC = `
     }
   }
   outcome(new Sums().all(5_000));
+  export {};
 `;
 
 test("any number of awaits in a component needs no deeper stack", async () => {

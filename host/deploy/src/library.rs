@@ -26,7 +26,7 @@ use super::watch::Stamp;
 use daca_base::digest::digest;
 use daca_base::files::{create_private_folder, read_bounded, write_lasting};
 use daca_manifest::signature::{self, Signer};
-use daca_model::MAX_COMPONENT;
+use daca_model::{MAX_COMPONENT, MAX_SIGNATURE};
 use digests::{Digests, FileDigest};
 use identity::FolderId;
 pub(super) use missing::{Lost, Missing};

@@ -178,7 +178,7 @@ impl Shared {
     /// Gives up idle things until the account has been added to. None at all, if not even all of them would be enough.
     pub(super) fn take_from_idle(&self, account: AccountId, more: u64) -> bool {
         let Some(reclaim) = self.reclaim.get().and_then(Weak::upgrade) else { return false };
-        let givers = Givers::to(self, account.number);
+        let givers = Givers::to(account.number, &self.parts, &self.accounts);
         // Before the sum is read: what is given up in between may then count as idle, and never as in use.
         let idle = reclaim.idle_bytes(&givers);
         let in_use = self.used.load(Ordering::Acquire).saturating_sub(idle);
@@ -199,7 +199,7 @@ impl Shared {
 
     /// Gives up idle things, for an account, until so many bytes are gone, or nothing is idle.
     pub(super) fn give_up(&self, account: u32, bytes: u64) {
-        let givers = Givers::to(self, account);
+        let givers = Givers::to(account, &self.parts, &self.accounts);
         let before = self.used.load(Ordering::Relaxed);
         for _ in 0..MAX_RECLAIMED {
             let gone = before.saturating_sub(self.used.load(Ordering::Relaxed));
