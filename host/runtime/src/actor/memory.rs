@@ -15,6 +15,9 @@ use super::services::Services;
 const MEASURE_EVERY: Duration = Duration::from_millis(100);
 /// The least time between two attempts to get below the budget, or to give memory back to the system.
 const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
+/// The time between them, in times of what the last one took: while memory is given back, everybody who allocates waits,
+/// and that should be fewer than one call in a hundred.
+const GIVE_BACK_PAUSE: u32 = 300;
 /// The bytes beyond all reservations that are worth an attempt to give memory back.
 const WORTH_GIVING_BACK: u64 = 32 * 1024 * 1024;
 /// The payloads of waiting calls that are not reserved.
@@ -91,13 +94,14 @@ struct Watch {
     warm: Reservation,
     /// The least that the process had beyond all reservations since memory was last given back.
     rest: Option<u64>,
-    given_back: Instant,
+    /// When memory may be given back again.
+    due: Instant,
 }
 
 impl Watch {
     fn new(memory: &MemoryBudget) -> Watch {
         let warm = memory.reservation(MemoryKind::WarmSlots, None);
-        Watch { warm, rest: None, given_back: Instant::now() }
+        Watch { warm, rest: None, due: Instant::now() + GIVE_BACK_EVERY }
     }
 
     async fn look(&mut self, memory: &MemoryBudget, resident: u64) {
@@ -106,16 +110,23 @@ impl Watch {
         self.rest = Some(least);
         let excess = memory.excess();
         let is_worth_it = excess > 0 || rest - least > WORTH_GIVING_BACK;
-        if !is_worth_it || self.given_back.elapsed() < GIVE_BACK_EVERY {
+        let begun = Instant::now();
+        if !is_worth_it || begun < self.due {
             return;
         }
-        memory.give_up(excess);
+        let budget = memory.clone();
+        let give_back = move || {
+            budget.give_up(excess);
+            machine::give_back();
+        };
         // It ended, in one way or another.
-        tokio::task::spawn_blocking(machine::give_back).await.ok();
+        tokio::task::spawn_blocking(give_back).await.ok();
+        let took = begun.elapsed();
+        tracing::debug!("memory was given back within {took:?}");
+        self.due = Instant::now() + took.saturating_mul(GIVE_BACK_PAUSE).max(GIVE_BACK_EVERY);
         if let Some(resident) = machine::resident() {
             memory.measured(resident);
             self.rest = Some(resident.saturating_sub(memory.reserved()));
         }
-        self.given_back = Instant::now();
     }
 }
