@@ -80,14 +80,18 @@ impl Reservation {
             self.bytes += more;
             return true;
         }
-        let may_exceed = || overdraft.is_some_and(|overdraft| overdraft.begin());
-        if shared.is_within_floor(self.account, more) || may_exceed() {
-            // What is idle goes first, all the same.
-            shared.give_up(self.account.number, more);
-            self.grow(more);
-            return true;
+        let is_of_floor = shared.take_of_floor(self.account, more);
+        if !is_of_floor && !overdraft.is_some_and(|overdraft| overdraft.begin()) {
+            return false;
         }
-        false
+        // What is idle goes, all the same.
+        shared.give_up(self.account.number, more);
+        if is_of_floor {
+            self.bytes += more;
+        } else {
+            self.grow(more);
+        }
+        true
     }
 
     /// The same, and waits so long for others to end.

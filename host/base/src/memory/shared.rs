@@ -1,6 +1,6 @@
 //! What all handles to a budget and all reservations share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{OnceLock, Weak};
 
 use tokio::sync::{Notify, Semaphore};
@@ -97,11 +97,6 @@ impl Shared {
         self.accounts.get(number as usize).map(Account::total).unwrap_or_default()
     }
 
-    /// Returns `true` if an agent type has a right to so much more, whatever others have.
-    pub(super) fn is_within_floor(&self, account: AccountId, more: u64) -> bool {
-        self.used_by(account.number).saturating_add(more) <= self.parts.floor(account.number)
-    }
-
     /// Returns `true` if an account comes after an agent type that waits for something within its share.
     pub(super) fn yields(&self, account: AccountId, more: u64) -> bool {
         let is_beyond = |number: u32, more: u64| {
@@ -160,13 +155,34 @@ impl Shared {
         self.note(account, |bytes| bytes.fetch_add(more, Ordering::Relaxed));
     }
 
+    /// Adds to an account if it is within its floor with it, whatever others have.
+    pub(super) fn take_of_floor(&self, account: AccountId, more: u64) -> bool {
+        let floor = self.parts.floor(account.number);
+        if self.used_by(account.number).saturating_add(more) > floor {
+            return false;
+        }
+        // Threads of one type come here at the same time. Each adds before it looks, so the last one sees them all.
+        self.add(account, more);
+        fence(Ordering::SeqCst);
+        let is_within = self.used_by(account.number) <= floor;
+        if !is_within {
+            // Nobody is woken: nothing was freed.
+            self.take_off(account, more);
+        }
+        is_within
+    }
+
     pub(super) fn subtract(&self, account: AccountId, less: u64) {
         if less == 0 {
             return;
         }
+        self.take_off(account, less);
+        self.freed();
+    }
+
+    fn take_off(&self, account: AccountId, less: u64) {
         self.note(account, |bytes| bytes.fetch_sub(less, Ordering::Relaxed));
         self.used.fetch_sub(less, Ordering::AcqRel);
-        self.freed();
     }
 
     fn note(&self, account: AccountId, change: impl FnOnce(&AtomicU64) -> u64) {

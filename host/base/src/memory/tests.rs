@@ -212,6 +212,42 @@ fn a_right_to_memory_holds_while_another_type_goes_beyond_the_budget() {
     assert!(of_type(&budget, "B", 0).try_grow(200));
 }
 
+/// While what is idle is given up for one guest, another one of the same type wants as much.
+struct Meanwhile {
+    other: Mutex<Option<Reservation>>,
+    was_granted: Mutex<Option<bool>>,
+}
+
+impl Reclaim for Meanwhile {
+    fn reclaim(&self, _givers: &Givers<'_>) -> bool {
+        let other = self.other.lock().take();
+        if let Some(mut other) = other {
+            let is_granted = other.try_grow(150);
+            *self.was_granted.lock() = Some(is_granted);
+            *self.other.lock() = Some(other);
+        }
+        false
+    }
+
+    fn idle_bytes(&self, _givers: &Givers<'_>) -> u64 {
+        0
+    }
+}
+
+#[test]
+fn guests_of_one_type_do_not_each_take_the_floor_of_it() {
+    let weights = ["A", "B"].into_iter().map(|name| (name.into(), 1)).collect::<Weights>();
+    let budget = MemoryBudget::new(DIVIDED, &weights);
+    let _hog = of(&budget, DIVIDED);
+    let (mut guest, other) = (of_type(&budget, "B", 0), of_type(&budget, "B", 0));
+    let meanwhile = Arc::new(Meanwhile { other: Mutex::new(Some(other)), was_granted: Mutex::default() });
+    let weak: Weak<Meanwhile> = Arc::downgrade(&meanwhile);
+    budget.reclaim_from(weak);
+    assert!(guest.try_grow(150), "its floor is 200");
+    assert_eq!(*meanwhile.was_granted.lock(), Some(false));
+    assert_eq!(budget.reserved(), DIVIDED + 150);
+}
+
 #[test]
 fn idle_things_are_taken_from_who_has_more() {
     let (budget, idle) = budget_of(DIVIDED, &["A", "B"]);
