@@ -15,6 +15,7 @@
 mod account;
 mod budget;
 mod givers;
+mod line;
 pub mod machine;
 mod overdraft;
 mod parts;

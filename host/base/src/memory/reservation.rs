@@ -109,6 +109,7 @@ impl Reservation {
         let _waiting = (shared.waiting.begin(), line.waiters.begin());
         // It is never closed.
         let _first = line.turnstile.acquire().await;
+        line.begin_first(more);
         while !self.try_grow(more) {
             // Whatever was freed, it looks again.
             tokio::time::timeout(POLL_INTERVAL, line.freed.notified()).await.ok();

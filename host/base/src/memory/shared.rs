@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{OnceLock, Weak};
 
-use tokio::sync::{Notify, Semaphore};
-
 use super::account::{Account, AccountId, MemoryKind};
 use super::givers::Givers;
+use super::line::Line;
 use super::parts::Parts;
 use crate::shares::Weights;
 use crate::waiters::Waiters;
@@ -59,20 +58,6 @@ pub(super) struct ProcessSize {
     pub(super) rest: AtomicU64,
 }
 
-/// Those who wait, in the order of their arrival. Only the first one looks for memory.
-#[derive(Debug)]
-pub(super) struct Line {
-    pub(super) turnstile: Semaphore,
-    pub(super) freed: Notify,
-    pub(super) waiters: Waiters,
-}
-
-impl Default for Line {
-    fn default() -> Line {
-        Line { turnstile: Semaphore::new(1), freed: Notify::new(), waiters: Waiters::default() }
-    }
-}
-
 impl Shared {
     /// A budget of so many bytes, with an account for each of the agent types.
     pub(super) fn new(limit: u64, weights: &Weights) -> Shared {
@@ -97,17 +82,21 @@ impl Shared {
         self.accounts.get(number as usize).map(Account::total).unwrap_or_default()
     }
 
+    /// Returns `true` if so much more is beyond the share of an account. One thing at a time is not, however large it is.
+    fn is_beyond(&self, number: u32, more: u64) -> bool {
+        let used = self.used_by(number);
+        used > 0 && used.saturating_add(more) > self.parts.share(number)
+    }
+
     /// Returns `true` if an account comes after an agent type that waits for something within its share.
     pub(super) fn yields(&self, account: AccountId, more: u64) -> bool {
-        let is_beyond = |number: u32, more: u64| {
-            let used = self.used_by(number);
-            used > 0 && used.saturating_add(more) > self.parts.share(number)
+        let waits_within = |(number, line): (u32, &Line)| {
+            let is_within = |wanted: u64| !self.is_beyond(number, wanted);
+            number != account.number && line.wanted().is_some_and(is_within)
         };
         self.waiting.any()
-            && is_beyond(account.number, more)
-            && (1..)
-                .zip(self.lines.iter().skip(1))
-                .any(|(number, line)| number != account.number && line.waiters.any() && !is_beyond(number, 1))
+            && self.is_beyond(account.number, more)
+            && (1..).zip(self.lines.iter().skip(1)).any(waits_within)
     }
 
     /// What is kept free of others' reservations: the parts of the floors that their agent types do not use, and for all

@@ -284,3 +284,19 @@ async fn who_waits_within_its_share_comes_before_one_beyond_it() {
     let (hog, neighbour, ()) = tokio::join!(hog_waits, neighbour_waits, ends);
     assert_eq!((hog, neighbour), (Err(MemoryExhausted), Ok(())));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_more_than_its_share_holds_nobody_else_back() {
+    let (budget, _idle) = budget_of(DIVIDED, &["A", "B"]);
+    let (mut large, mut other) = (of(&budget, 100), of_type(&budget, "B", 900));
+    let waits = large.wait_grow(900, SECOND);
+    let grows = async {
+        tokio::time::sleep(SECOND / 10).await;
+        other.try_grow(100)
+    };
+    assert_eq!(
+        tokio::join!(waits, grows),
+        (Err(MemoryExhausted), true),
+        "both are beyond their share of 800"
+    );
+}
