@@ -15,14 +15,26 @@ impl<'a> Givers<'a> {
         Givers { parts, accounts, receiver }
     }
 
-    /// Returns `true` for the agent type itself, and for one that has more for its weight, and more than its floor. To the
-    /// host itself every type gives what it has beyond its floor.
+    /// Returns `true` for an agent type that gives anything.
     pub fn contains(&self, agent_type: &str) -> bool {
+        self.most(agent_type) > 0
+    }
+
+    /// The bytes that an agent type gives at most: all to itself, and to another one what it has beyond its floor, and
+    /// beyond what the other one has for its weight. To the host itself it gives all beyond its floor. The last thing that
+    /// it gives may be larger than what is left of this.
+    pub fn most(&self, agent_type: &str) -> u64 {
         let Givers { parts, receiver, .. } = *self;
         let number = parts.number_of(agent_type);
-        let used = self.used_by(number);
-        let has_more = || parts.weighed(number, used) >= parts.weighed(receiver, self.used_by(receiver));
-        number == receiver || (used > parts.floor(number) && (receiver == 0 || has_more()))
+        if number == receiver {
+            return u64::MAX;
+        }
+        let floor = parts.floor(number);
+        let kept = match receiver {
+            0 => floor,
+            _ => floor.max(parts.as_much(receiver, self.used_by(receiver), number)),
+        };
+        self.used_by(number).saturating_sub(kept)
     }
 
     fn used_by(&self, number: u32) -> u64 {

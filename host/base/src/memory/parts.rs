@@ -27,7 +27,7 @@ pub(super) struct Parts {
 
 /// The part of one agent type.
 struct Part {
-    weight: u32,
+    weight: u64,
     floor: u64,
     share: u64,
 }
@@ -43,11 +43,10 @@ impl Parts {
         // One type alone has no need of a floor.
         let is_divided = numbers.len() > 1;
         let floor =
-            |weight: u32| if is_divided { part(limit, weight, all.saturating_mul(DIVIDED)) } else { 0 };
-        let of_type = |(_, weight): (&Arc<str>, u32)| Part {
-            weight,
-            floor: floor(weight),
-            share: part(limit, weight, all),
+            |weight: u64| if is_divided { part(limit, weight, all.saturating_mul(DIVIDED)) } else { 0 };
+        let of_type = |(_, weight): (&Arc<str>, u32)| {
+            let weight = u64::from(weight);
+            Part { weight, floor: floor(weight), share: part(limit, weight, all) }
         };
         // What the host has for itself is no type's, and waits for none.
         let own = Part { weight: 1, floor: 0, share: limit };
@@ -87,9 +86,10 @@ impl Parts {
         self.part(number).map_or(0, |part| part.share)
     }
 
-    /// How much an account has of what it should have: a number to compare with others'.
-    pub(super) fn weighed(&self, number: u32, used: u64) -> u64 {
-        self.part(number).map_or(0, |part| used / u64::from(part.weight))
+    /// What another account has for its weight, if it has as much as this one with so many bytes.
+    pub(super) fn as_much(&self, number: u32, used: u64, other: u32) -> u64 {
+        let weight = |number: u32| self.part(number).map_or(1, |part| part.weight);
+        part(used, weight(other), weight(number))
     }
 
     fn part(&self, number: u32) -> Option<&Part> {
@@ -98,7 +98,7 @@ impl Parts {
 }
 
 /// The part of a budget for a weight among all weights.
-fn part(limit: u64, weight: u32, all: u64) -> u64 {
+fn part(limit: u64, weight: u64, all: u64) -> u64 {
     let part = u128::from(limit) * u128::from(weight) / u128::from(all.max(1));
     u64::try_from(part).unwrap_or(u64::MAX)
 }

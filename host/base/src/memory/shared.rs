@@ -25,8 +25,8 @@ pub trait Reclaim: Send + Sync {
     /// `false` if nothing of theirs is idle. Called by whoever needs memory, so it must be quick, and must not wait.
     fn reclaim(&self, givers: &Givers<'_>) -> bool;
 
-    /// The bytes that all idle things of these agent types have, or more: never less, whatever is given up at the same
-    /// time.
+    /// The bytes that [`Reclaim::reclaim`] gives up: of each type those of all its idle things, but not more than
+    /// [`Givers::most`]. Idle things that are given up at the same time still count.
     fn idle_bytes(&self, givers: &Givers<'_>) -> u64;
 }
 

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -33,9 +33,11 @@ impl Reclaim for IdleThings {
     }
 
     fn idle_bytes(&self, givers: &Givers<'_>) -> u64 {
-        let all = self.0.lock();
-        let giving = all.iter().filter(|(agent_type, _)| givers.contains(agent_type));
-        giving.map(|(_, held)| held.bytes()).sum()
+        let mut of_types = BTreeMap::<_, u64>::new();
+        for (agent_type, held) in &*self.0.lock() {
+            *of_types.entry(*agent_type).or_default() += held.bytes();
+        }
+        of_types.into_iter().map(|(agent_type, bytes)| givers.most(agent_type).min(bytes)).sum()
     }
 }
 
@@ -264,6 +266,18 @@ fn idle_things_are_taken_from_who_has_more() {
     idle.push("B", of_type(&budget, "B", 900));
     assert!(of(&budget, 0).try_grow(400));
     assert_eq!(left(), ["B"]);
+}
+
+#[test]
+fn a_type_gives_up_nothing_if_its_surplus_is_not_enough() {
+    let (budget, idle) = budget_of(DIVIDED, &["A", "B"]);
+    let _code = of_type(&budget, "the host itself", 600);
+    (0..10).for_each(|_| idle.push("A", of(&budget, 50)));
+    let mut neighbour = of_type(&budget, "B", 400);
+    assert!(!neighbour.try_grow(300), "the other one has 500, and gives 100 of them");
+    assert_eq!((idle.len(), budget.counts().0), (10, 0));
+    assert!(neighbour.try_grow(100));
+    assert_eq!(idle.len(), 9);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@
 //! go before all else: beyond those of the actors that are called again within moments, they save nothing, and memory that
 //! is not used is free for what costs more.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,9 +104,13 @@ impl IdleMemory {
         }
     }
 
-    /// The bytes that these agent types could give up, or more.
+    /// The bytes that [`IdleMemory::give_up_any`] gives up for somebody.
     pub(super) fn bytes(&self, givers: &Givers<'_>) -> u64 {
-        [&self.cheap, &self.costly, &self.caches].map(|list| list.bytes(givers)).iter().sum()
+        let mut of_types = BTreeMap::new();
+        for list in [&self.cheap, &self.costly, &self.caches] {
+            list.add_bytes(&mut of_types);
+        }
+        of_types.iter().map(|(agent_type, bytes)| givers.most(agent_type).min(*bytes)).sum()
     }
 
     /// Drops cheap instances beyond the few that are kept, of the type that has most of them.

@@ -126,11 +126,11 @@ impl ReclaimList {
         self.take(&mut inner, &agent_type, rank)
     }
 
-    /// The bytes that these agent types could give up, or more.
-    pub(super) fn bytes(&self, givers: &Givers<'_>) -> u64 {
-        let inner = self.lock();
-        let giving = inner.of_types.iter().filter(|(agent_type, _)| givers.contains(agent_type));
-        giving.map(|(_, of_type)| of_type.bytes.load(Ordering::Acquire)).sum()
+    /// Adds the bytes that each agent type could give up.
+    pub(super) fn add_bytes(&self, of_types: &mut BTreeMap<Arc<str>, u64>) {
+        for (agent_type, of_type) in &self.lock().of_types {
+            *of_types.entry(agent_type.clone()).or_default() += of_type.bytes.load(Ordering::Acquire);
+        }
     }
 
     pub(super) fn len(&self) -> usize {

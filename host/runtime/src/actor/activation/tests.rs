@@ -199,6 +199,30 @@ async fn one_turn_goes_beyond_the_budget_of_memory_and_another_is_refused_after_
     assert_eq!(host.instances(), 1);
 }
 
+/// The idle instances of a type with more for its weight go only as far as it has more.
+#[tokio::test(start_paused = true)]
+async fn idle_instances_are_not_dropped_for_another_type_to_which_they_are_not_enough() {
+    const KIB: u64 = 1024;
+    let memory = MemoryBudget::new(8 * KIB * KIB, &[("A".into(), 1), ("B".into(), 15)].into_iter().collect());
+    let host = FakeHost::within(FakeBackend::sound(), memory.clone()).await;
+    for id in ["a", "b", "c", "d", "e"] {
+        assert_eq!(host.call(id, "add", "1").await, ok("1"));
+    }
+    let last = host.actors.services.active.lock().get(&actor("e")).cloned().expect("it is active");
+    entry(&last).await;
+    let of_a = memory.accounts().into_iter().filter(|account| account.agent_type.as_deref() == Some("A"));
+    let used = of_a.map(|account| account.bytes).sum::<u64>();
+    let mut neighbour = memory.reservation(MemoryKind::Instances, Some("B"));
+    neighbour.set(15 * (used - 60 * KIB));
+    let mut taken = memory.reservation(MemoryKind::Code, None);
+    // But for the part that is for small bodies.
+    taken.set(memory.limit() - memory.limit() / 32 - memory.reserved());
+    assert!(!neighbour.try_grow(100 * KIB), "of its 240 KiB the type gives 60");
+    assert_eq!(host.instances(), 5);
+    assert!(neighbour.try_grow(40 * KIB));
+    assert_eq!(host.instances(), 4);
+}
+
 /// The entry of an instance, once its actor is idle.
 async fn entry(activation: &Activation) -> Rank {
     loop {
