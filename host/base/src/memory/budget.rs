@@ -63,6 +63,17 @@ impl MemoryBudget {
         self.shared.accounts.iter().map(|account| account.of(kind)).sum()
     }
 
+    /// The bytes of one kind that an agent type has.
+    pub fn of_type(&self, kind: MemoryKind, agent_type: &str) -> u64 {
+        let number = self.shared.parts.number_of(agent_type);
+        self.shared.accounts.get(number as usize).map(|account| account.of(kind)).unwrap_or_default()
+    }
+
+    /// The part of the budget that an agent type has by its weight.
+    pub fn share(&self, agent_type: &str) -> u64 {
+        self.shared.parts.share(self.shared.parts.number_of(agent_type))
+    }
+
     /// All accounts: those of the host, and those of each agent type.
     pub fn accounts(&self) -> Vec<MemoryAccount> {
         let types = self.shared.parts.types().map(|(name, number)| (Some(name.clone()), number));

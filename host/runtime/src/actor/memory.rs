@@ -22,7 +22,8 @@ const GIVE_BACK_PAUSE: u32 = 300;
 const WORTH_GIVING_BACK: u64 = 32 * 1024 * 1024;
 /// The payloads of waiting calls that are not reserved.
 const SMALL_PAYLOAD: u64 = 1024;
-/// Beyond this part of the budget, idle actors are deactivated: each takes some memory, even if it keeps nothing.
+/// Beyond this part of the budget, as a divisor, idle actors are deactivated: each takes some memory, even if it keeps
+/// nothing.
 const CROWDED: u64 = 4;
 
 impl Reclaim for Services {
@@ -59,10 +60,13 @@ impl Services {
         }
     }
 
-    /// Returns `true` if active actors take a good part of the budget by their number alone.
-    pub(super) fn is_crowded(&self) -> bool {
+    /// Returns `true` if active actors take a good part of the budget by their number alone, and those of this type more
+    /// than its part of that, by its weight.
+    pub(super) fn is_crowded(&self, agent_type: &str) -> bool {
+        const KIND: MemoryKind = MemoryKind::Activations;
         let memory = self.engine.memory();
-        memory.of_kind(MemoryKind::Activations) > memory.limit() / CROWDED
+        memory.of_kind(KIND) > memory.limit() / CROWDED
+            && memory.of_type(KIND, agent_type) > memory.share(agent_type) / CROWDED
     }
 }
 

@@ -265,7 +265,7 @@ impl Actors {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if self.services.is_crowded() {
+            if self.services.is_crowded(&agent.agent.name) {
                 self.deactivate(std::iter::from_fn(|| idle.pop_oldest()).take(CROWDED_OUT), true).await;
             }
             let now = Instant::now();

@@ -223,6 +223,23 @@ async fn idle_instances_are_not_dropped_for_another_type_to_which_they_are_not_e
     assert_eq!(host.instances(), 4);
 }
 
+/// Timers of other actors would end with them.
+#[tokio::test(start_paused = true)]
+async fn many_actors_of_one_type_do_not_have_those_of_another_deactivated() {
+    const MIB: u64 = 1024 * 1024;
+    let memory = MemoryBudget::new(64 * MIB, &[("A".into(), 1), ("B".into(), 1)].into_iter().collect());
+    let host = FakeHost::within(FakeBackend::sound(), memory.clone()).await;
+    let is_crowded = || ["A", "B"].map(|agent_type| host.actors.services.is_crowded(agent_type));
+    let [mut of_a, mut of_b] =
+        ["A", "B"].map(|agent_type| memory.reservation(MemoryKind::Activations, Some(agent_type)));
+    of_b.set(15 * MIB);
+    assert_eq!(is_crowded(), [false, false], "together they may have 16 MiB");
+    of_a.set(2 * MIB);
+    assert_eq!(is_crowded(), [false, true]);
+    of_a.set(9 * MIB);
+    assert_eq!(is_crowded(), [true, true]);
+}
+
 /// The entry of an instance, once its actor is idle.
 async fn entry(activation: &Activation) -> Rank {
     loop {
