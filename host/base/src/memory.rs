@@ -19,6 +19,7 @@ mod line;
 pub mod machine;
 mod overdraft;
 mod parts;
+mod refused;
 mod reservation;
 mod shared;
 #[cfg(test)]

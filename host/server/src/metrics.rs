@@ -28,6 +28,7 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 
 use self::by_agent_type::ByAgentType;
+use self::labelled::Labelled;
 use super::admin_state::AdminState;
 use super::answer::HttpError;
 
@@ -84,7 +85,6 @@ fn host(registry: &mut Registry, state: &AdminState) {
 
 /// The budget of memory, and what uses it.
 fn memory(registry: &mut Registry, budget: &MemoryBudget) {
-    let (given_up, refused) = budget.counts();
     registry.register(
         "daca_memory_budget_bytes",
         "The budget of memory of the whole host",
@@ -103,12 +103,16 @@ fn memory(registry: &mut Registry, budget: &MemoryBudget) {
     registry.register(
         "daca_memory_given_up",
         "Idle instances and states of idle actors that were given up for the budget of memory",
-        ConstCounter::new(given_up),
+        ConstCounter::new(budget.given_up()),
     );
+    let refused = budget.refused().into_iter().map(|(agent_type, times)| {
+        let agent_type = agent_type.as_deref().unwrap_or_default().to_owned();
+        ([("agent_type", agent_type)], ConstCounter::new(times))
+    });
     registry.register(
         "daca_memory_refused",
-        "Requests for memory that were refused because the budget was used up",
-        ConstCounter::new(refused),
+        "Requests for memory that were refused, by the agent type, which is empty for the host itself",
+        Labelled(refused.collect()),
     );
 }
 

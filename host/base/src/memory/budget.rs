@@ -53,9 +53,14 @@ impl MemoryBudget {
         self.shared.process.resident.load(Ordering::Relaxed)
     }
 
-    /// Idle things that were given up, and requests that were refused.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.shared.reclaimed.load(Ordering::Relaxed), self.shared.refused.load(Ordering::Relaxed))
+    /// The number of idle things that were given up.
+    pub fn given_up(&self) -> u64 {
+        self.shared.reclaimed.load(Ordering::Relaxed)
+    }
+
+    /// The number of requests that were refused: to the host itself, which has no name, and to each agent type.
+    pub fn refused(&self) -> Vec<(Option<Arc<str>>, u64)> {
+        self.owners().map(|(agent_type, number)| (agent_type, self.shared.refused(number).times())).collect()
     }
 
     /// The bytes of one kind, over all agent types.
@@ -76,8 +81,6 @@ impl MemoryBudget {
 
     /// All accounts: those of the host, and those of each agent type.
     pub fn accounts(&self) -> Vec<MemoryAccount> {
-        let types = self.shared.parts.types().map(|(name, number)| (Some(name.clone()), number));
-        let all = std::iter::once((None, 0)).chain(types);
         let kinds = |(agent_type, number): (Option<Arc<str>>, u32)| {
             let of_type = agent_type.is_some();
             let kinds = MemoryKind::ALL.into_iter().filter(move |kind| kind.is_of_type() == of_type);
@@ -88,7 +91,13 @@ impl MemoryBudget {
                 self.shared.accounts.get(number as usize).map(|account| account.of(kind)).unwrap_or_default();
             MemoryAccount { agent_type, kind, bytes }
         };
-        all.flat_map(kinds).map(account).collect()
+        self.owners().flat_map(kinds).map(account).collect()
+    }
+
+    /// The host itself and the agent types, with the numbers of their accounts.
+    fn owners(&self) -> impl Iterator<Item = (Option<Arc<str>>, u32)> {
+        let types = self.shared.parts.types().map(|(name, number)| (Some(name.clone()), number));
+        std::iter::once((None, 0)).chain(types)
     }
 
     /// Returns the bytes by which the budget is exceeded.

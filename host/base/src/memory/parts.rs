@@ -66,6 +66,16 @@ impl Parts {
         self.numbers.iter().map(|(name, number)| (name, *number))
     }
 
+    /// Returns `true` if there is more than one agent type to divide the budget.
+    pub(super) fn is_divided(&self) -> bool {
+        self.numbers.len() > 1
+    }
+
+    /// The agent type of an account. `None` for the host's own.
+    pub(super) fn type_of(&self, number: u32) -> Option<&Arc<str>> {
+        self.types().find(|(_, of_type)| *of_type == number).map(|(name, _)| name)
+    }
+
     /// The number of an agent type's account. One that is not known counts as the host's own.
     pub(super) fn number_of(&self, agent_type: &str) -> u32 {
         self.numbers.get(agent_type).copied().unwrap_or_default()

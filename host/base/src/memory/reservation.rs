@@ -99,9 +99,10 @@ impl Reservation {
         if self.try_grow(more) {
             return Ok(());
         }
+        self.log_held_back(more);
         let shared = self.shared.clone();
         let waited = tokio::time::timeout(patience, self.wait_in_line(&shared, more)).await;
-        waited.map_err(|_elapsed| refused(&shared))
+        waited.map_err(|_elapsed| self.count_refusal())
     }
 
     async fn wait_in_line(&mut self, shared: &Shared, more: u64) {
@@ -118,7 +119,22 @@ impl Reservation {
 
     /// The same as [`Reservation::try_grow`], and counts a refusal.
     pub fn grow_or_refuse(&mut self, more: u64) -> Result<(), MemoryExhausted> {
-        if self.try_grow(more) { Ok(()) } else { Err(refused(&self.shared)) }
+        if self.try_grow(more) {
+            return Ok(());
+        }
+        self.log_held_back(more);
+        Err(self.count_refusal())
+    }
+
+    fn log_held_back(&self, more: u64) {
+        if let Some(held_back) = self.shared.held_back(self.account, more) {
+            held_back.log();
+        }
+    }
+
+    fn count_refusal(&self) -> MemoryExhausted {
+        self.shared.refused(self.account.number).count();
+        MemoryExhausted
     }
 
     /// Gives bytes back.
@@ -136,11 +152,6 @@ impl Reservation {
             None => self.shrink(self.bytes - bytes),
         }
     }
-}
-
-fn refused(shared: &Shared) -> MemoryExhausted {
-    shared.refused();
-    MemoryExhausted
 }
 
 impl Drop for Reservation {

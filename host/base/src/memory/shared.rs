@@ -7,7 +7,8 @@ use super::account::{Account, AccountId, MemoryKind};
 use super::givers::Givers;
 use super::line::Line;
 use super::parts::Parts;
-use crate::shares::Weights;
+use super::refused::Refused;
+use crate::shares::{HeldBack, Weights};
 use crate::waiters::Waiters;
 
 /// The most idle things that are given up for one request.
@@ -47,7 +48,8 @@ pub(super) struct Shared {
     /// Those of all lines.
     pub(super) waiting: Waiters,
     pub(super) reclaimed: AtomicU64,
-    pub(super) refused: AtomicU64,
+    /// For each account.
+    refused: Vec<Refused>,
 }
 
 /// The process when it was last measured.
@@ -68,12 +70,12 @@ impl Shared {
             process: ProcessSize::default(),
             accounts: (0..parts.accounts()).map(|_| Account::default()).collect(),
             lines: (0..parts.accounts()).map(|_| Line::default()).collect(),
+            refused: (0..parts.accounts()).map(|_| Refused::default()).collect(),
             parts,
             reclaim: OnceLock::new(),
             is_overdrawn: AtomicBool::new(false),
             waiting: Waiters::default(),
             reclaimed: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
         }
     }
 
@@ -244,8 +246,27 @@ impl Shared {
         }
     }
 
-    /// Counts a refusal.
-    pub(super) fn refused(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+    /// What was refused to an account.
+    pub(super) fn refused(&self, number: u32) -> &Refused {
+        // There is one for each account.
+        &self.refused[number as usize]
+    }
+
+    /// What the log is to be told of an agent type that waits for so much more, or was refused it: once in a while, if that
+    /// is beyond its share.
+    pub(super) fn held_back(&self, AccountId { number, .. }: AccountId, more: u64) -> Option<HeldBack> {
+        let agent_type = self.parts.type_of(number)?;
+        if !self.parts.is_divided() || !self.is_beyond(number, more) || !self.refused(number).is_due() {
+            return None;
+        }
+        let shown = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        Some(HeldBack {
+            agent_type: agent_type.clone(),
+            pool: "bytes of memory",
+            used: shown(self.used_by(number)),
+            share: shown(self.parts.share(number)),
+            capacity: shown(self.limit),
+            is_beyond: true,
+        })
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::account::AccountId;
+use super::shared::Shared;
 use super::*;
 use crate::shares::Weights;
 
@@ -70,6 +72,11 @@ fn shown(budget: &MemoryBudget, agent_type: Option<&str>, kind: MemoryKind) -> O
     budget.accounts().into_iter().find(is_it).map(|account| account.bytes)
 }
 
+fn refused(budget: &MemoryBudget, agent_type: Option<&str>) -> u64 {
+    let of_type = budget.refused().into_iter().find(|(name, _)| name.as_deref() == agent_type);
+    of_type.map(|(_, times)| times).unwrap_or_default()
+}
+
 #[test]
 fn what_is_dropped_is_given_back_to_its_account() {
     let (budget, _idle) = budget_of(100, &["A", "B"]);
@@ -96,9 +103,9 @@ fn what_is_idle_makes_room_and_what_is_in_use_does_not() {
     (0..2).for_each(|_| idle.push("A", of(&budget, 30)));
     let mut more = of(&budget, 0);
     assert!(!more.try_grow(61));
-    assert_eq!((idle.len(), budget.counts().0), (2, 0), "nothing goes for what does not fit anyway");
+    assert_eq!((idle.len(), budget.given_up()), (2, 0), "nothing goes for what does not fit anyway");
     assert!(more.try_grow(20));
-    assert_eq!((idle.len(), budget.counts().0), (1, 1), "no more than is needed");
+    assert_eq!((idle.len(), budget.given_up()), (1, 1), "no more than is needed");
     assert!(more.try_grow(40));
     assert!(!more.try_grow(1), "nothing is idle");
     assert_eq!((more.bytes(), budget.reserved()), (60, 100));
@@ -152,7 +159,7 @@ async fn who_waits_gets_what_is_freed_in_the_order_of_arrival() {
     let (budget, idle) = budget(100);
     let (held, mut small, mut large) = (of(&budget, 100), of(&budget, 0), of(&budget, 0));
     assert_eq!(small.wait_grow(10, SECOND).await, Err(MemoryExhausted));
-    assert_eq!(budget.counts().1, 1);
+    assert_eq!((refused(&budget, Some("A")), refused(&budget, None)), (1, 0));
     let waits = async {
         large.wait_grow(90, SECOND).await.expect("it is first");
         drop(large);
@@ -275,7 +282,7 @@ fn a_type_gives_up_nothing_if_its_surplus_is_not_enough() {
     (0..10).for_each(|_| idle.push("A", of(&budget, 50)));
     let mut neighbour = of_type(&budget, "B", 400);
     assert!(!neighbour.try_grow(300), "the other one has 500, and gives 100 of them");
-    assert_eq!((idle.len(), budget.counts().0), (10, 0));
+    assert_eq!((idle.len(), budget.given_up()), (10, 0));
     assert!(neighbour.try_grow(100));
     assert_eq!(idle.len(), 9);
 }
@@ -313,4 +320,26 @@ async fn who_waits_for_more_than_its_share_holds_nobody_else_back() {
         (Err(MemoryExhausted), true),
         "both are beyond their share of 800"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_are_counted_by_type_and_the_log_hears_of_those_beyond_a_share() {
+    let weights = ["A", "B"].into_iter().map(|name| (name.into(), 1)).collect::<Weights>();
+    let budget = MemoryBudget::new(DIVIDED, &weights);
+    let _held = of(&budget, 1_350);
+    let mut neighbour = of_type(&budget, "B", 200);
+    assert_eq!(neighbour.grow_or_refuse(100), Err(MemoryExhausted));
+    assert_eq!((refused(&budget, Some("A")), refused(&budget, Some("B"))), (0, 1));
+
+    let shared = Shared::new(DIVIDED, &weights);
+    let [hog, neighbour] = [1, 2].map(|number| AccountId { kind: MemoryKind::Instances, number });
+    shared.add(hog, 1_350);
+    shared.add(neighbour, 200);
+    assert_eq!(shared.held_back(neighbour, 100), None, "that is within its share");
+    let told = shared.held_back(hog, 1).map(|held_back| held_back.to_string());
+    let line = "A has 1350 of the host's 1600 bytes of memory, and its share is 800";
+    assert_eq!(told.as_deref(), Some(line));
+    assert_eq!(shared.held_back(hog, 1), None, "once in a minute");
+    tokio::time::advance(60 * SECOND).await;
+    assert!(shared.held_back(hog, 1).is_some());
 }

@@ -33,7 +33,7 @@ pub struct HeldBack {
 
 /// What was refused to a type.
 #[derive(Debug, Default)]
-pub(super) struct Refusals {
+pub(crate) struct Refusals {
     /// How often it was held back by its share.
     pub(super) held_back: u64,
     last_held_back: Option<Instant>,
@@ -44,7 +44,7 @@ pub(super) struct Refusals {
 
 impl Refusals {
     /// Counts a refusal. Returns `true` if the log is to be told.
-    pub(super) fn count(&mut self, is_beyond: bool, is_within: bool) -> bool {
+    pub(crate) fn count(&mut self, is_beyond: bool, is_within: bool) -> bool {
         let now = Instant::now();
         if is_within {
             self.wanted = Some(now);
@@ -74,7 +74,7 @@ impl Refusals {
 
 impl HeldBack {
     /// Tells the log. Not under a lock.
-    pub(super) fn log(&self) {
+    pub(crate) fn log(&self) {
         let HeldBack { agent_type, pool, used, share, capacity, .. } = self;
         tracing::warn!(
             code = ErrorCode::ShareExceeded.as_str(),

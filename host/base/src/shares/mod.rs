@@ -15,6 +15,7 @@ mod slack;
 mod weights;
 
 pub use held_back::HeldBack;
+pub(crate) use held_back::Refusals;
 pub use pool::{SharePermit, SharedPool};
 pub use rate::SharedRate;
 pub use share_use::ShareUse;
