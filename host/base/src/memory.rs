@@ -2,7 +2,8 @@
 //! idle is given up first; then who wants more waits, for a while, or is refused.
 //!
 //! The agent types divide the budget by weight ([`parts`]): a type may use what others leave, and never all. Those of one
-//! type wait in a line of their own, and idle things are taken from a type that has more ([`givers`]).
+//! type wait in a [`line`] of their own, its bodies behind its turns, and idle things are taken from a type that has more
+//! ([`givers`]). Bodies of no type have a part for themselves as long as they are small ([`small_bodies`]).
 //!
 //! The sum of all reservations is an estimate. What the process has beyond it (the program itself, what the allocator
 //! keeps, what is too small to be counted) is measured from time to time ([`MemoryBudget::measured`]), and counts, too.
@@ -22,6 +23,7 @@ mod parts;
 mod refused;
 mod reservation;
 mod shared;
+mod small_bodies;
 #[cfg(test)]
 mod tests;
 

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::rejection::{BytesRejection, RawPathParamsRejection};
 use axum::extract::{
     ConnectInfo, DefaultBodyLimit, FromRequest as _, FromRequestParts as _, RawPathParams, Request, State,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
 use axum::routing::{MethodFilter, MethodRouter, get, on, post};
@@ -23,7 +24,7 @@ use serde_json::json;
 use tower::Service;
 
 use super::answer::{self, HttpError, ReplyTemplate};
-use super::body::unreadable_body;
+use super::body::{BodyOwner, unreadable_body};
 use super::call;
 use super::callbacks::{self, Callbacks};
 use super::encoding;
@@ -223,6 +224,7 @@ fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
 async fn run_route(State(state): State<Arc<RouteState>>, request: Request) -> Response {
     let _in_flight = state.requests.begin();
     let (mut parts, body) = request.into_parts();
+    BodyOwner::set(&parts.extensions, state.route.call.agent_type.clone());
     let path = RawPathParams::from_request_parts(&mut parts, &()).await;
     let Parts { uri, headers, extensions, .. } = parts;
     let cut = extensions.get::<HeadCut>().copied();
@@ -236,10 +238,7 @@ async fn run_route(State(state): State<Arc<RouteState>>, request: Request) -> Re
         let refusal = refuse(&state.route, rate.refusal(refused)).into_response();
         return described(refusal, Some(rate), standing);
     }
-    // The bound on its body is among the extensions.
-    let mut unread = Request::new(body);
-    *unread.extensions_mut() = extensions;
-    let body = Bytes::from_request(unread, &()).await;
+    let body = read(body, extensions).await;
     let identity = match input {
         Some(input) => Ok(input.message_id(&headers).map(CallIdentity::Message)),
         None => head::check_size(&uri, &headers, cut).and_then(|()| identity(&state.route, &headers)),
@@ -265,6 +264,13 @@ async fn run_route(State(state): State<Arc<RouteState>>, request: Request) -> Re
         (Err(error), None) => refuse(&state.route, error).into_response(),
     };
     described(response, rate, standing)
+}
+
+/// Reads a body. The bound on it is among the extensions of its request.
+async fn read(body: Body, extensions: Extensions) -> Result<Bytes, BytesRejection> {
+    let mut unread = Request::new(body);
+    *unread.extensions_mut() = extensions;
+    Bytes::from_request(unread, &()).await
 }
 
 /// Adds where the caller stands, if the route has a rate.
@@ -336,10 +342,14 @@ fn refuse(route: &Route, error: HttpError) -> HttpError {
 
 async fn take_event(
     State((subscriptions, retries, path, requests)): State<EventState>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Response {
     let _in_flight = requests.begin();
+    let (Parts { headers, extensions, .. }, body) = request.into_parts();
+    if let Some(agent_type) = subscriptions.agent_type(&path) {
+        BodyOwner::set(&extensions, agent_type.clone());
+    }
+    let body = read(body, extensions).await;
     let context = CallContext { traceparent: traceparent(&headers), ..CallContext::default() };
     // Of the other statuses only 404 does not have an event redelivered forever, so an unreadable event is not an
     // error.

@@ -6,12 +6,12 @@
 use std::error::Error as StdError;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::extract::rejection::BytesRejection;
-use axum::http::StatusCode;
+use axum::http::{Extensions, StatusCode};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http_body::{Body as _, Frame, SizeHint};
@@ -46,6 +46,25 @@ impl BodyBounds {
             None => budget.clone(),
         });
         BodyBounds { budget, ..self.clone() }
+    }
+}
+
+/// The agent type to which a body is charged, among the extensions of its request. The handler knows it, and says so before
+/// it reads the body. That of no type is the host's own.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BodyOwner(Arc<OnceLock<Arc<str>>>);
+
+impl BodyOwner {
+    /// Notes the agent type of a request whose body is not read yet.
+    pub(super) fn set(extensions: &Extensions, agent_type: Arc<str>) {
+        if let Some(owner) = extensions.get::<BodyOwner>() {
+            owner.0.set(agent_type).ok(); // the first one counts
+        }
+    }
+
+    /// The agent type, as far as it is known.
+    pub(super) fn agent_type(&self) -> Option<&str> {
+        self.0.get().map(|agent_type| &**agent_type)
     }
 }
 
@@ -115,21 +134,21 @@ impl From<&BodyError> for HttpError {
 
 /// A body that is not read yet, being read, or read.
 pub(super) enum RequestBody {
-    Unread(Lingering, Arc<BodyBounds>),
+    Unread(Lingering, Arc<BodyBounds>, BodyOwner),
     Whole(BoxFuture<'static, Result<Bytes, BodyError>>),
     Pieces(Lingering, Clock),
     Ended,
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Lingering, bounds: Arc<BodyBounds>) -> RequestBody {
-        RequestBody::Unread(body, bounds)
+    pub(super) fn new(body: Lingering, bounds: Arc<BodyBounds>, owner: BodyOwner) -> RequestBody {
+        RequestBody::Unread(body, bounds, owner)
     }
 
     /// Starts to read, unless it has been started.
     fn begin(&mut self) -> Result<(), BodyError> {
-        let (body, bounds) = match std::mem::replace(self, RequestBody::Ended) {
-            RequestBody::Unread(body, bounds) => (body, bounds),
+        let (body, bounds, owner) = match std::mem::replace(self, RequestBody::Ended) {
+            RequestBody::Unread(body, bounds, owner) => (body, bounds, owner),
             begun => {
                 *self = begun;
                 return Ok(());
@@ -140,7 +159,10 @@ impl RequestBody {
         }
         let clock = Clock::new(&bounds, 0);
         *self = match &bounds.budget {
-            Some(budget) => RequestBody::Whole(Box::pin(whole(body, clock, bounds.largest, budget.hold()))),
+            Some(budget) => {
+                let held = budget.hold(owner.agent_type());
+                RequestBody::Whole(Box::pin(whole(body, clock, bounds.largest, held)))
+            }
             None => RequestBody::Pieces(body, clock),
         };
         Ok(())
@@ -180,7 +202,7 @@ impl http_body::Body for RequestBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            RequestBody::Unread(body, _) | RequestBody::Pieces(body, _) => body.is_end_stream(),
+            RequestBody::Unread(body, ..) | RequestBody::Pieces(body, _) => body.is_end_stream(),
             RequestBody::Whole(_) => false,
             RequestBody::Ended => true,
         }
@@ -188,7 +210,7 @@ impl http_body::Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            RequestBody::Unread(body, _) => body.size_hint(),
+            RequestBody::Unread(body, ..) => body.size_hint(),
             _ => SizeHint::default(),
         }
     }

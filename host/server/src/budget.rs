@@ -7,6 +7,8 @@
 //!
 //! Behind a sidecar, its calls have one half and all others the other: a message that finds no space blocks its
 //! partition, and outsiders must not be able to cause that.
+//!
+//! Within the host's memory, a body is charged to the agent type that it is for.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -110,13 +112,13 @@ impl Budget {
         (budget.clone(), budget)
     }
 
-    /// An empty share.
-    pub(super) fn hold(&self) -> Held {
+    /// An empty share. Its memory is that of the agent type, or the host's own.
+    pub(super) fn hold(&self, agent_type: Option<&str>) -> Held {
         Held {
             budget: self.clone(),
             units: BodyShare::default(),
             finishes: BodyShare::default(),
-            reserved: self.0.memory.as_ref().map(|memory| memory.reservation(MemoryKind::Bodies, None)),
+            reserved: self.0.memory.as_ref().map(|memory| memory.reservation(MemoryKind::Bodies, agent_type)),
             time_left: WAIT_TIMEOUT,
         }
     }
@@ -229,11 +231,11 @@ mod tests {
             let (of_sidecar, of_others) = Budget::parts(2 * HALF, 64 * 1024, behind_sidecar);
             let mut outsiders = Vec::new();
             for _ in 0..room / (64 * 1024) {
-                let mut held = of_others.hold();
+                let mut held = of_others.hold(None);
                 held.cover(64 * 1024).await.expect("there is room");
                 outsiders.push(held);
             }
-            let (mut one_more, mut message) = (of_others.hold(), of_sidecar.hold());
+            let (mut one_more, mut message) = (of_others.hold(None), of_sidecar.hold(None));
             let (one_more, message) = tokio::join!(one_more.cover(64 * 1024), message.cover(64 * 1024));
             assert!(one_more.is_err());
             assert_eq!(message.is_ok(), behind_sidecar);
@@ -244,7 +246,7 @@ mod tests {
     async fn bodies_that_fill_the_budget_together_are_finished_one_after_the_other() {
         // Room for four bodies of 64 KiB, a quarter of it for one that finishes.
         let budget = Budget::new(256 * 1024, 64 * 1024);
-        let mut bodies = (0..6).map(|_| budget.hold()).collect::<Vec<_>>();
+        let mut bodies = (0..6).map(|_| budget.hold(None)).collect::<Vec<_>>();
         for body in &mut bodies {
             body.cover(32 * 1024).await.expect("192 KiB are free");
         }
@@ -254,21 +256,35 @@ mod tests {
         drop(last);
         bodies[0].cover(64 * 1024).await.expect("there is room again");
         bodies.clear();
-        budget.hold().cover(192 * 1024).await.expect("everything was given back");
-        assert!(budget.hold().cover(64 * 1024).await.is_ok());
+        budget.hold(None).cover(192 * 1024).await.expect("everything was given back");
+        assert!(budget.hold(None).cover(64 * 1024).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn bodies_take_a_part_of_the_memory_of_the_host() {
         let memory = MemoryBudget::new(100 * 1024, &Weights::default());
         let budget = Budget::new(1024 * 1024, 64 * 1024).within(&memory);
-        let (mut one, mut other) = (budget.hold(), budget.hold());
+        let (mut one, mut other) = (budget.hold(None), budget.hold(None));
         one.cover(60 * 1024).await.expect("there is room");
         assert_eq!(memory.of_kind(MemoryKind::Bodies), 60 * 1024);
         assert!(matches!(other.cover(60 * 1024).await, Err(NoRoom::Memory)));
         drop(one);
         assert_eq!(memory.of_kind(MemoryKind::Bodies), 0);
-        budget.hold().cover(60 * 1024).await.expect("everything was given back");
+        budget.hold(None).cover(60 * 1024).await.expect("everything was given back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_bodies_of_one_type_leave_those_of_another_its_part_of_the_memory() {
+        const KIB: usize = 1024;
+        let memory =
+            MemoryBudget::new(1024 * 1024, &[("A".into(), 1), ("B".into(), 1)].into_iter().collect());
+        let budget = Budget::new(16 * 1024 * KIB, 1024 * KIB).within(&memory);
+        let (mut hog, mut one_more) = (budget.hold(Some("A")), budget.hold(Some("A")));
+        hog.cover(864 * KIB).await.expect("all but the other one's floor, and the part for small bodies");
+        assert!(matches!(one_more.cover(64 * KIB).await, Err(NoRoom::Memory)));
+        let mut neighbour = budget.hold(Some("B"));
+        neighbour.cover(64 * KIB).await.expect("it is within its floor");
+        assert_eq!(memory.of_type(MemoryKind::Bodies, "B"), 64 * 1024);
     }
 
     #[tokio::test]
@@ -279,16 +295,16 @@ mod tests {
         let greedy = peer(1);
         let mut bodies = Vec::new();
         loop {
-            let mut body = greedy.hold();
+            let mut body = greedy.hold(None);
             match body.cover(32 * 1024).await {
                 Ok(_waited) => bodies.push(body),
                 Err(_full) => break,
             }
         }
         assert!(bodies.len() * 32 * 1024 <= BYTES * 5 / 8, "{}", bodies.len());
-        assert!(peer(1).hold().cover(32 * 1024).await.is_err(), "it is the same peer");
-        peer(2).hold().cover(64 * 1024).await.expect("there is room for others");
+        assert!(peer(1).hold(None).cover(32 * 1024).await.is_err(), "it is the same peer");
+        peer(2).hold(None).cover(64 * 1024).await.expect("there is room for others");
         drop(bodies);
-        greedy.hold().cover(64 * 1024).await.expect("everything was given back");
+        greedy.hold(None).cover(64 * 1024).await.expect("everything was given back");
     }
 }

@@ -5,9 +5,12 @@
 //! `X-DaprErrorResponseHeader` for everybody else. Refusals of the host itself keep their status, so that the sidecar's
 //! resiliency policies see them.
 
+use std::convert::Infallible;
+
 use axum::Router;
 use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{Path, Request, State};
+use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +19,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::answer::{HttpError, call_status};
-use super::body::unreadable_body;
+use super::body::{BodyOwner, unreadable_body};
 use super::call::address;
 use super::effects::ask_owner;
 use super::json_answer::Json;
@@ -132,9 +135,24 @@ async fn subscribe(State(state): State<Callbacks>) -> Json<Value> {
 type ActorPath = (String, String);
 type NamedPath = (String, String, String);
 
+/// The path of a callback with a body. It is read before the body, which is charged to the agent type in it.
+struct CallbackPath(Result<Path<NamedPath>, PathRejection>);
+
+impl<S: Send + Sync> FromRequestParts<S> for CallbackPath {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<CallbackPath, Infallible> {
+        let path = Path::<NamedPath>::from_request_parts(parts, state).await;
+        if let Ok(Path((agent_type, ..))) = &path {
+            BodyOwner::set(&parts.extensions, agent_type.as_str().into());
+        }
+        Ok(CallbackPath(path))
+    }
+}
+
 async fn invoke(
     State(state): State<Callbacks>,
-    path: Result<Path<NamedPath>, PathRejection>,
+    path: CallbackPath,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
@@ -204,7 +222,7 @@ fn failure(error: &CallError, mark: Option<&str>) -> Response {
 
 async fn remind(
     State(state): State<Callbacks>,
-    path: Result<Path<NamedPath>, PathRejection>,
+    path: CallbackPath,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, HttpError> {
@@ -213,7 +231,7 @@ async fn remind(
 
 async fn timer(
     State(state): State<Callbacks>,
-    path: Result<Path<NamedPath>, PathRejection>,
+    path: CallbackPath,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, HttpError> {
@@ -223,7 +241,7 @@ async fn timer(
 async fn fire(
     state: &Callbacks,
     kind: WakeupKind,
-    path: Result<Path<NamedPath>, PathRejection>,
+    path: CallbackPath,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, HttpError> {
@@ -274,7 +292,7 @@ async fn deactivate(
 }
 
 fn named(
-    path: Result<Path<NamedPath>, PathRejection>,
+    CallbackPath(path): CallbackPath,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(ActorAddress, String, Bytes), HttpError> {
     let Path((agent_type, actor_id, name)) = path.map_err(invalid_path)?;
@@ -292,4 +310,31 @@ pub(super) fn for_the_sidecar(
     token: &Option<AppToken>,
 ) -> axum::routing::MethodRouter {
     methods.route_layer(middleware::from_fn_with_state(token.clone(), require_token))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use futures::stream;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_body_of_a_callback_is_charged_to_the_type_in_its_path() {
+        async fn read(_path: CallbackPath, body: Bytes) -> Bytes {
+            body
+        }
+        let owner = BodyOwner::default();
+        let routes: Router =
+            Router::new().route("/actors/{agent_type}/{actor_id}/method/{method}", put(read));
+        let known = owner.clone();
+        // The body is the type that is known when it is read.
+        let text = async move { Ok::<_, Infallible>(known.agent_type().unwrap_or_default().to_owned()) };
+        let body = Body::from_stream(stream::once(text));
+        let request = axum::http::Request::put("/actors/A/1/method/get").extension(owner).body(body);
+        let answer = routes.oneshot(request.expect("a request")).await.expect("a router answers");
+        let read = axum::body::to_bytes(answer.into_body(), 16).await.expect("an answer");
+        assert_eq!(read, "A");
+    }
 }

@@ -26,7 +26,7 @@ use tower::{Service, ServiceExt as _};
 
 use super::answer::HttpError;
 use super::answering::Answering;
-use super::body::{BodyBounds, RequestBody};
+use super::body::{BodyBounds, BodyOwner, RequestBody};
 use super::budget::Budget;
 use super::connection::Connection;
 use super::connections::{ConnectionPermit, Connections};
@@ -351,10 +351,12 @@ async fn answer<A: PortService>(
         return ([(header::CONNECTION, "close")], refused).into_response();
     }
     let waits = request.headers().contains_key(header::EXPECT);
+    let owner = BodyOwner::default();
     let mut request: Request = request.map(|body| {
         let body = Lingering::new(body, waits, connection.receive());
-        Body::new(RequestBody::new(body, bodies))
+        Body::new(RequestBody::new(body, bodies, owner.clone()))
     });
+    request.extensions_mut().insert(owner);
     request.extensions_mut().insert(ConnectInfo(peer));
     if cut_lines > 0 {
         request.extensions_mut().insert(HeadCut { lines: cut_lines });

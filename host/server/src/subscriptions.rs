@@ -44,8 +44,8 @@ impl Subscriptions {
     }
 
     /// The agent type that the events of a path call, if they call any.
-    pub(super) fn agent_type(&self, path: &str) -> Option<&str> {
-        Some(&*self.by_path.get(path)?.call.as_ref()?.agent_type)
+    pub(super) fn agent_type(&self, path: &str) -> Option<&Arc<str>> {
+        Some(&self.by_path.get(path)?.call.as_ref()?.agent_type)
     }
 
     /// The paths at which events arrive.

@@ -81,7 +81,7 @@ async fn put_component(
         return Err(deploy::Error::too_large().into());
     }
     let pieces = request.into_body().into_data_stream();
-    let received = tokio::time::timeout(UPLOAD_TIME, receive(pieces, held.hold())).await;
+    let received = tokio::time::timeout(UPLOAD_TIME, receive(pieces, held.hold(None))).await;
     let wasm = received.unwrap_or_else(|_too_late| Err(too_slow()))?;
     let permit = state.deployer.permit()?;
     let request = deploy::DeployRequest { wasm, signature, file, share, label, origin };

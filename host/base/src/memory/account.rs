@@ -14,7 +14,7 @@ pub enum MemoryKind {
     StateCaches,
     /// Active actors, without what they keep.
     Activations,
-    /// Bodies of requests.
+    /// Bodies of requests: for an agent type, or for none that is known before they are read.
     Bodies,
     /// The payloads of calls that wait or run, besides bodies.
     Queues,
@@ -61,7 +61,12 @@ impl MemoryKind {
 
     /// Returns `true` if each agent type has an account of it.
     pub fn is_of_type(self) -> bool {
-        !matches!(self, MemoryKind::WarmSlots | MemoryKind::Bodies | MemoryKind::Code)
+        !matches!(self, MemoryKind::WarmSlots | MemoryKind::Code)
+    }
+
+    /// Returns `true` if the host itself has an account of it. Bodies may be of a type, or of none.
+    pub fn is_of_host(self) -> bool {
+        !self.is_of_type() || self == MemoryKind::Bodies
     }
 }
 
@@ -82,6 +87,13 @@ pub(super) struct AccountId {
     pub(super) kind: MemoryKind,
     /// The number of the agent type; 0 is the host.
     pub(super) number: u32,
+}
+
+impl AccountId {
+    /// Returns `true` for a body of no agent type.
+    pub(super) fn is_body_of_host(self) -> bool {
+        self.number == 0 && self.kind == MemoryKind::Bodies
+    }
 }
 
 /// The bytes of the host or of an agent type, by kind.

@@ -82,8 +82,8 @@ impl MemoryBudget {
     /// All accounts: those of the host, and those of each agent type.
     pub fn accounts(&self) -> Vec<MemoryAccount> {
         let kinds = |(agent_type, number): (Option<Arc<str>>, u32)| {
-            let of_type = agent_type.is_some();
-            let kinds = MemoryKind::ALL.into_iter().filter(move |kind| kind.is_of_type() == of_type);
+            let is_its = if agent_type.is_some() { MemoryKind::is_of_type } else { MemoryKind::is_of_host };
+            let kinds = MemoryKind::ALL.into_iter().filter(move |kind| is_its(*kind));
             kinds.map(move |kind| (agent_type.clone(), number, kind)).collect::<Vec<_>>()
         };
         let account = |(agent_type, number, kind): (Option<Arc<str>>, u32, MemoryKind)| {

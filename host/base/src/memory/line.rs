@@ -1,10 +1,18 @@
-//! A line of those who wait for memory.
+//! The lines of those who wait for memory.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Notify, Semaphore};
 
+use super::account::MemoryKind;
 use crate::waiters::Waiters;
+
+/// Those of one account. Its bodies wait behind its turns.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    pub(super) turns: Line,
+    bodies: Line,
+}
 
 /// Those who wait, in the order of their arrival. Only the first one looks for memory.
 #[derive(Debug)]
@@ -23,6 +31,30 @@ impl Default for Line {
             freed: Notify::new(),
             waiters: Waiters::default(),
             wants: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Lines {
+    /// The line for what memory is used for.
+    pub(super) fn of(&self, kind: MemoryKind) -> &Line {
+        match kind {
+            MemoryKind::Bodies => &self.bodies,
+            _ => &self.turns,
+        }
+    }
+
+    /// What comes first in both. `None` if nobody waits.
+    pub(super) fn wanted(&self) -> Option<u64> {
+        self.turns.wanted().or_else(|| self.bodies.wanted())
+    }
+
+    /// Wakes the first one of each.
+    pub(super) fn freed(&self) {
+        for line in [&self.turns, &self.bodies] {
+            if line.waiters.any() {
+                line.freed.notify_one();
+            }
         }
     }
 }

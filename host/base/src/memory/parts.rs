@@ -11,7 +11,7 @@ use crate::shares::Weights;
 
 /// One part in so many of the budget is divided in advance.
 const DIVIDED: u64 = 4;
-/// One part in so many of the budget is only for small bodies: who cannot even be heard has no use of a floor.
+/// One part in so many of the budget is only for small bodies of no agent type, which have no floor.
 const FOR_BODIES: u64 = 32;
 
 /// The parts of a budget. Accounts are numbered: 0 is the host's own, and each agent type has one of the next.
@@ -19,9 +19,9 @@ pub(super) struct Parts {
     numbers: BTreeMap<Arc<str>, u32>,
     /// For each account.
     of_accounts: Vec<Part>,
-    /// What is only for small bodies.
+    /// What is only for small bodies of no agent type.
     pub(super) for_bodies: u64,
-    /// The sum of all floors, and of what is for small bodies.
+    /// The sum of all floors, and of what is for those bodies.
     pub(super) divided: u64,
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::account::{AccountId, MemoryKind};
 use super::overdraft::Overdraft;
-use super::shared::{SMALL_BODY, Shared};
+use super::shared::Shared;
+use super::small_bodies::SMALL_BODY;
 
 /// How long the first one in a line sleeps at most before it looks again.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -21,18 +22,22 @@ pub struct Reservation {
     shared: Arc<Shared>,
     account: AccountId,
     bytes: u64,
+    /// Those of them that are in the part for small bodies.
+    small: u64,
     overdraft: Option<Arc<Overdraft>>,
 }
 
 impl Reservation {
     pub(super) fn empty(shared: Arc<Shared>, account: AccountId) -> Reservation {
-        Reservation { shared, account, bytes: 0, overdraft: None }
+        Reservation { shared, account, bytes: 0, small: 0, overdraft: None }
     }
 
     /// An empty one for the same agent type, with the same overdraft.
     pub fn beside(&self, kind: MemoryKind) -> Reservation {
         let account = AccountId { kind, ..self.account };
-        Reservation { shared: self.shared.clone(), account, bytes: 0, overdraft: self.overdraft.clone() }
+        let mut beside = Reservation::empty(self.shared.clone(), account);
+        beside.overdraft = self.overdraft.clone();
+        beside
     }
 
     /// The bytes.
@@ -61,18 +66,55 @@ impl Reservation {
     /// Adds bytes if there is room, if enough of what is idle can be given up, if the agent type is within its floor, or if
     /// this turn may go beyond the budget.
     pub fn try_grow(&mut self, more: u64) -> bool {
-        let shared = &*self.shared;
-        let overdraft = self.overdraft.as_ref();
         if more == 0 {
             return true;
         }
-        if overdraft.is_some_and(|overdraft| overdraft.is_mine()) {
+        if self.overdraft.as_ref().is_some_and(|overdraft| overdraft.is_mine()) {
             self.grow(more);
             return true;
         }
-        if self.account.kind == MemoryKind::Bodies && more > SMALL_BODY && shared.is_for_turns() {
+        match self.account.kind {
+            MemoryKind::Bodies => self.try_grow_body(more),
+            _ => self.take(more),
+        }
+    }
+
+    /// The same for a body, which comes after turns unless it is small. What counts is its size and not the step: it may
+    /// arrive in small pieces.
+    fn try_grow_body(&mut self, more: u64) -> bool {
+        let shared = &*self.shared;
+        if self.bytes.saturating_add(more) <= SMALL_BODY {
+            if self.account.is_body_of_host() && shared.small_bodies.take(more) {
+                self.small += more;
+                self.grow(more);
+                return true;
+            }
+            return self.take(more);
+        }
+        if shared.is_for_turns(self.account) {
             return false;
         }
+        // All of it counts as any other from now on.
+        let small = self.small;
+        if !self.take(more.saturating_add(small)) {
+            return false;
+        }
+        self.leave_small(small);
+        self.shrink(small);
+        true
+    }
+
+    /// Leaves so much of the part for small bodies.
+    fn leave_small(&mut self, less: u64) {
+        if less > 0 {
+            self.small -= less;
+            self.shared.small_bodies.give_back(less);
+        }
+    }
+
+    /// Adds bytes, unless others come first or there is no room.
+    fn take(&mut self, more: u64) -> bool {
+        let shared = &*self.shared;
         if shared.yields(self.account, more) {
             return false;
         }
@@ -81,7 +123,7 @@ impl Reservation {
             return true;
         }
         let is_of_floor = shared.take_of_floor(self.account, more);
-        if !is_of_floor && !overdraft.is_some_and(|overdraft| overdraft.begin()) {
+        if !is_of_floor && !self.overdraft.as_ref().is_some_and(|overdraft| overdraft.begin()) {
             return false;
         }
         // What is idle goes, all the same.
@@ -94,7 +136,7 @@ impl Reservation {
         true
     }
 
-    /// The same, and waits so long for others to end.
+    /// The same as [`Reservation::try_grow`], and waits so long for others to end.
     pub async fn wait_grow(&mut self, more: u64, patience: Duration) -> Result<(), MemoryExhausted> {
         if self.try_grow(more) {
             return Ok(());
@@ -141,6 +183,7 @@ impl Reservation {
     pub fn shrink(&mut self, less: u64) {
         let less = less.min(self.bytes);
         self.bytes -= less;
+        self.leave_small(self.small.saturating_sub(self.bytes));
         self.shared.subtract(self.account, less);
     }
 
@@ -156,7 +199,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.shared.subtract(self.account, self.bytes);
+        self.shrink(self.bytes);
     }
 }
 

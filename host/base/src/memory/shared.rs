@@ -5,9 +5,10 @@ use std::sync::{OnceLock, Weak};
 
 use super::account::{Account, AccountId, MemoryKind};
 use super::givers::Givers;
-use super::line::Line;
+use super::line::{Line, Lines};
 use super::parts::Parts;
 use super::refused::Refused;
+use super::small_bodies::SmallBodies;
 use crate::shares::{HeldBack, Weights};
 use crate::waiters::Waiters;
 
@@ -16,9 +17,6 @@ const MAX_RECLAIMED: usize = 1_024;
 /// The part of the budget, as a divisor, that stays for reservations, whatever is measured: a host in which nothing fits
 /// serves nobody.
 const MIN_PART_DIVISOR: u64 = 4;
-
-/// A body of so many bytes takes nothing that a turn would notice.
-pub(super) const SMALL_BODY: u64 = 16 * 1024;
 
 /// Gives up what is idle.
 pub trait Reclaim: Send + Sync {
@@ -43,8 +41,9 @@ pub(super) struct Shared {
     pub(super) parts: Parts,
     pub(super) reclaim: OnceLock<Weak<dyn Reclaim>>,
     pub(super) is_overdrawn: AtomicBool,
-    /// For each account, those who wait. The host's own are bodies, which wait behind all turns.
-    lines: Vec<Line>,
+    pub(super) small_bodies: SmallBodies,
+    /// For each account, those who wait.
+    lines: Vec<Lines>,
     /// Those of all lines.
     pub(super) waiting: Waiters,
     pub(super) reclaimed: AtomicU64,
@@ -69,8 +68,9 @@ impl Shared {
             used: AtomicU64::new(0),
             process: ProcessSize::default(),
             accounts: (0..parts.accounts()).map(|_| Account::default()).collect(),
-            lines: (0..parts.accounts()).map(|_| Line::default()).collect(),
+            lines: (0..parts.accounts()).map(|_| Lines::default()).collect(),
             refused: (0..parts.accounts()).map(|_| Refused::default()).collect(),
+            small_bodies: SmallBodies::new(parts.for_bodies),
             parts,
             reclaim: OnceLock::new(),
             is_overdrawn: AtomicBool::new(false),
@@ -92,28 +92,26 @@ impl Shared {
 
     /// Returns `true` if an account comes after an agent type that waits for something within its share.
     pub(super) fn yields(&self, account: AccountId, more: u64) -> bool {
-        let waits_within = |(number, line): (u32, &Line)| {
+        let waits_within = |(number, lines): (u32, &Lines)| {
             let is_within = |wanted: u64| !self.is_beyond(number, wanted);
-            number != account.number && line.wanted().is_some_and(is_within)
+            number != account.number && lines.wanted().is_some_and(is_within)
         };
         self.waiting.any()
             && self.is_beyond(account.number, more)
             && (1..).zip(self.lines.iter().skip(1)).any(waits_within)
     }
 
-    /// What is kept free of others' reservations: the parts of the floors that their agent types do not use, and for all
-    /// but small bodies some memory for these.
-    fn kept_free(&self, account: AccountId, more: u64) -> u64 {
-        let is_small = account.kind == MemoryKind::Bodies && more <= SMALL_BODY;
-        let for_bodies = if is_small { 0 } else { self.parts.for_bodies };
+    /// What is kept free of others' reservations: the parts of the floors that their agent types do not use, and what small
+    /// bodies of no type leave of their part.
+    fn kept_free(&self, account: AccountId) -> u64 {
         let others = self.parts.floors().filter(|(number, _)| *number != account.number);
         let unused = others.map(|(number, floor)| floor.saturating_sub(self.used_by(number)));
-        unused.fold(for_bodies, u64::saturating_add)
+        unused.fold(self.small_bodies.unused(), u64::saturating_add)
     }
 
     /// The sum up to which this reservation may go.
-    fn most(&self, account: AccountId, more: u64) -> u64 {
-        self.ceiling(account.kind).saturating_sub(self.kept_free(account, more))
+    fn most(&self, account: AccountId) -> u64 {
+        self.ceiling(account.kind).saturating_sub(self.kept_free(account))
     }
 
     /// The sum up to which reservations of this kind may go.
@@ -131,7 +129,7 @@ impl Shared {
     pub(super) fn take(&self, account: AccountId, more: u64) -> bool {
         // Most of the time there is room even with all floors unused.
         let sure = self.ceiling(account.kind).saturating_sub(self.parts.divided);
-        let is_room = |after: &u64| *after <= sure || *after <= self.most(account, more);
+        let is_room = |after: &u64| *after <= sure || *after <= self.most(account);
         let after = |used: u64| used.checked_add(more).filter(is_room);
         let is_taken = self.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, after).is_ok();
         if is_taken {
@@ -189,7 +187,7 @@ impl Shared {
         // Before the sum is read: what is given up in between may then count as idle, and never as in use.
         let idle = reclaim.idle_bytes(&givers);
         let in_use = self.used.load(Ordering::Acquire).saturating_sub(idle);
-        if in_use.saturating_add(more) > self.most(account, more) {
+        if in_use.saturating_add(more) > self.most(account) {
             return false;
         }
         drop(reclaim);
@@ -227,22 +225,29 @@ impl Shared {
 
     /// The line in which an account waits.
     pub(super) fn line(&self, account: AccountId) -> &Line {
-        // There is one for each account.
-        &self.lines[account.number as usize]
+        self.lines_of(account.number).of(account.kind)
     }
 
-    /// Returns `true` if a turn waits: a body must not take what it waits for.
-    pub(super) fn is_for_turns(&self) -> bool {
-        self.waiting.any() && self.lines.iter().skip(1).any(|line| line.waiters.any())
+    fn lines_of(&self, number: u32) -> &Lines {
+        // There is one for each account.
+        &self.lines[number as usize]
+    }
+
+    /// Returns `true` if a turn waits for what a body must not take: one of the body's own agent type, or any one if the body
+    /// is of none.
+    pub(super) fn is_for_turns(&self, body: AccountId) -> bool {
+        let waits = |lines: &Lines| lines.turns.waiters.any();
+        self.waiting.any()
+            && match body.number {
+                0 => self.lines.iter().any(waits),
+                number => waits(self.lines_of(number)),
+            }
     }
 
     /// Wakes the first one of each line.
     pub(super) fn freed(&self) {
-        if !self.waiting.any() {
-            return;
-        }
-        for line in self.lines.iter().filter(|line| line.waiters.any()) {
-            line.freed.notify_one();
+        if self.waiting.any() {
+            self.lines.iter().for_each(Lines::freed);
         }
     }
 

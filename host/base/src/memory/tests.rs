@@ -197,7 +197,7 @@ async fn a_large_body_takes_nothing_that_a_turn_waits_for() {
     tokio::join!(turn_waits, bodies_wait);
 }
 
-/// Bytes of a budget in which each of two types has a floor of 200, and small bodies have 50.
+/// Bytes of a budget in which each of two types has a floor of 200, and small bodies of no type have 50.
 const DIVIDED: u64 = 1_600;
 
 #[test]
@@ -342,4 +342,43 @@ async fn refusals_are_counted_by_type_and_the_log_hears_of_those_beyond_a_share(
     assert_eq!(shared.held_back(hog, 1), None, "once in a minute");
     tokio::time::advance(60 * SECOND).await;
     assert!(shared.held_back(hog, 1).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_comes_after_waiting_turns_of_its_own_type_alone() {
+    const KIB: u64 = 1024;
+    let (budget, _idle) = budget_of(DIVIDED * KIB, &["A", "B"]);
+    let (_held, mut turn) = (of(&budget, 1_000 * KIB), of(&budget, 0));
+    let mut bodies = ["A", "B"].map(|agent_type| budget.reservation(MemoryKind::Bodies, Some(agent_type)));
+    let waits = turn.wait_grow(500 * KIB, SECOND);
+    let arrive = async {
+        tokio::time::sleep(SECOND / 10).await;
+        bodies.each_mut().map(|body| body.try_grow(17 * KIB))
+    };
+    assert_eq!(tokio::join!(waits, arrive), (Err(MemoryExhausted), [false, true]));
+}
+
+#[test]
+fn small_bodies_of_no_type_have_a_part_for_themselves_however_they_arrive() {
+    const KIB: u64 = 1024;
+    // 64 KiB are for them.
+    let (budget, _idle) = budget_of(2_048 * KIB, &["A", "B"]);
+    let mut hog = of(&budget, 2_048 * KIB);
+    let body = || budget.reservation(MemoryKind::Bodies, None);
+    let mut bodies = (0..5).map(|_| body()).collect::<Vec<_>>();
+    let arrived = bodies.iter_mut().map(|body| (0..16).all(|_| body.try_grow(KIB)));
+    assert_eq!(arrived.collect::<Vec<_>>(), [true, true, true, true, false]);
+    assert_eq!(shown(&budget, None, MemoryKind::Bodies), Some(64 * KIB));
+    assert!(!bodies[0].try_grow(KIB), "it would not be small any more");
+    drop(bodies.remove(0));
+    let mut next = body();
+    assert!(next.try_grow(16 * KIB));
+    // One that is large is as any other, and leaves the part to those that are small.
+    hog.shrink(1_000 * KIB);
+    assert!(bodies[0].try_grow(20 * KIB));
+    assert_eq!((bodies[0].bytes(), budget.of_kind(MemoryKind::Bodies)), (36 * KIB, 84 * KIB));
+    hog.grow(1_000 * KIB);
+    assert!(bodies[3].try_grow(16 * KIB) && !body().try_grow(1));
+    drop((bodies, next));
+    assert_eq!(budget.of_kind(MemoryKind::Bodies), 0);
 }
