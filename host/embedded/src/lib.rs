@@ -159,7 +159,16 @@ impl StateStore for Embedded {
         actor: &ActorAddress,
         keys: &[String],
     ) -> Result<Vec<Option<StateValue>>, Error> {
-        self.store.read(actor, keys).await
+        self.store.read(actor, keys, u64::MAX).await
+    }
+
+    async fn read_state_within(
+        &self,
+        actor: &ActorAddress,
+        keys: &[String],
+        most_bytes: u64,
+    ) -> Result<Vec<Option<StateValue>>, Error> {
+        self.store.read(actor, keys, most_bytes).await
     }
 
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
@@ -309,7 +318,7 @@ impl Backend for Embedded {
     }
 
     fn pools(&self) -> Vec<SharedPool> {
-        vec![self.schedule.places().clone(), self.store.waiting().clone()]
+        vec![self.schedule.places().clone(), self.store.waiting().clone(), self.store.reads().clone()]
     }
 
     fn storage_of(&self, agent_type: &str) -> Option<u64> {

@@ -46,6 +46,17 @@ pub trait StateStore: Send + Sync + 'static {
         keys: &[String],
     ) -> Result<Vec<Option<StateValue>>, Error>;
 
+    /// The same for a caller that has no use for values of more than `most_bytes` together: what follows the value that
+    /// exceeds them may be missing.
+    async fn read_state_within(
+        &self,
+        actor: &ActorAddress,
+        keys: &[String],
+        _most_bytes: u64,
+    ) -> Result<Vec<Option<StateValue>>, Error> {
+        self.read_state(actor, keys).await
+    }
+
     /// Makes everything that a turn produced durable: all of it or nothing. After an ok it survives a crash of the
     /// process and of the machine. The effects are among the writes: sending them is not the task of this method.
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error>;
