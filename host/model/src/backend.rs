@@ -132,7 +132,7 @@ pub trait EffectDelivery: Send + Sync + 'static {
 
     /// Delivers an effect that needs no wait and cannot fail. Returns `false` if this one does, and does nothing then.
     /// Called within the turn that requested the effect, so it must be quick.
-    fn deliver_at_once(&self, _effect: &Effect) -> bool {
+    fn deliver_at_once(&self, _actor: &ActorAddress, _effect: &Effect) -> bool {
         false
     }
 
@@ -248,6 +248,12 @@ pub trait Inbound: Send + Sync + 'static {
     /// it, if there is a topic for that. Any outcome is the last one.
     async fn event_failed(&self, _path: &str, _event: &Document, reason: String) -> EventOutcome {
         EventOutcome::Failed(reason)
+    }
+
+    /// Takes a line of the backend's about an agent, with so many bytes of the agent's, out of what the agents of its type
+    /// may log. Returns `false` if the line is to be dropped.
+    fn may_log(&self, _agent_type: &str, _bytes: usize) -> bool {
+        true
     }
 }
 
