@@ -99,6 +99,15 @@ impl StateStore for Recorder {
         self.embedded.read_state(actor, keys).await
     }
 
+    async fn read_state_within(
+        &self,
+        actor: &ActorAddress,
+        keys: &[String],
+        most_bytes: u64,
+    ) -> Result<Vec<Option<StateValue>>, Error> {
+        self.embedded.read_state_within(actor, keys, most_bytes).await
+    }
+
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
         self.embedded.commit(actor, commit).await
     }

@@ -6,6 +6,7 @@
 //! are written to the outbox and to the log, so that you can see what would have been sent.
 
 mod backup;
+mod binding_log;
 mod database;
 mod effects;
 mod events;
@@ -32,11 +33,11 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use binding_log::log_binding;
 use daca_base::ErrorCode;
 use daca_base::clock::Clock;
 use daca_base::shares::SharedPool;
 use daca_base::task;
-use daca_base::telemetry::{MAX_TEXT, printable};
 use daca_manifest::{AgentType, Manifest};
 use daca_model::Topic;
 use daca_model::backend::{
@@ -159,7 +160,16 @@ impl StateStore for Embedded {
         actor: &ActorAddress,
         keys: &[String],
     ) -> Result<Vec<Option<StateValue>>, Error> {
-        self.store.read(actor, keys).await
+        self.store.read(actor, keys, u64::MAX).await
+    }
+
+    async fn read_state_within(
+        &self,
+        actor: &ActorAddress,
+        keys: &[String],
+        most_bytes: u64,
+    ) -> Result<Vec<Option<StateValue>>, Error> {
+        self.store.read(actor, keys, most_bytes).await
     }
 
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
@@ -198,7 +208,7 @@ impl EffectDelivery for Embedded {
                     self.deliver_event(actor, &effect.id, [pubsub, topic], event).await
                 }
                 EffectRequest::Send(request) => {
-                    log_binding("sent to", Some(&effect.id), request);
+                    log_binding(self.inbound.get(), &actor.agent_type, Some(&effect.id), request);
                     Ok(()).into()
                 }
             });
@@ -207,13 +217,13 @@ impl EffectDelivery for Embedded {
     }
 
     /// A binding has no external system here, and an event may have no subscription.
-    fn deliver_at_once(&self, effect: &Effect) -> bool {
+    fn deliver_at_once(&self, actor: &ActorAddress, effect: &Effect) -> bool {
         match &effect.request {
             EffectRequest::Publish { pubsub, topic, .. } => {
                 self.inbound.get().is_some() && self.events.subscribers.of(pubsub, topic).is_none()
             }
             EffectRequest::Send(request) => {
-                log_binding("sent to", Some(&effect.id), request);
+                log_binding(self.inbound.get(), &actor.agent_type, Some(&effect.id), request);
                 true
             }
         }
@@ -257,7 +267,7 @@ impl Bindings for Embedded {
         request: &BindingRequest,
         _context: &CallContext,
     ) -> Result<BindingResponse, Error> {
-        log_binding("invoked", None, request);
+        log_binding(self.inbound.get(), &actor.agent_type, None, request);
         self.outbox.add_invocation(actor, request);
         let data = self.given.binding_responses.get(&request.name).cloned().unwrap_or_default();
         Ok(BindingResponse { data, metadata: BTreeMap::new() })
@@ -309,7 +319,7 @@ impl Backend for Embedded {
     }
 
     fn pools(&self) -> Vec<SharedPool> {
-        vec![self.schedule.places().clone(), self.store.waiting().clone()]
+        vec![self.schedule.places().clone(), self.store.waiting().clone(), self.store.reads().clone()]
     }
 
     fn storage_of(&self, agent_type: &str) -> Option<u64> {
@@ -342,14 +352,4 @@ fn quota_of(agent: &AgentType) -> Quota {
 
 fn is_starting() -> Error {
     Error::Unavailable("the host is starting".into())
-}
-
-/// There is no external system: the log and the outbox show what it would have received.
-fn log_binding(verb: &str, effect_id: Option<&str>, request: &BindingRequest) {
-    let BindingRequest { name, operation, data, metadata } = request;
-    let line = || {
-        let data = String::from_utf8_lossy(data.get(..MAX_TEXT).unwrap_or(data));
-        format!("{verb} binding {name}, operation {operation}, metadata {metadata:?}: {data}")
-    };
-    tracing::info!(target: "daca::outbox", effect_id, "{}", printable(&line()));
 }

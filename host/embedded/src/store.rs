@@ -40,6 +40,10 @@ const WAITING: usize = 1_024;
 const WAITING_BYTES: usize = 32 * 1024 * 1024;
 /// What each commit counts at least, so that no more of them wait than [`WAITING`].
 const MIN_BYTES: usize = WAITING_BYTES / WAITING;
+/// The reads of actors' values at the same time. Each has a thread that may block, of 512 of the whole process, and holds
+/// what it reads, up to a guest's memory. Most of the file is in memory, where a value takes some microseconds, and a disk
+/// that has to be asked serves about as many requests at once.
+const READS: usize = 16;
 /// The interval at which the file is checked.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -51,6 +55,8 @@ pub(super) struct Store {
     commits: mpsc::Sender<Request>,
     /// The bytes of the commits that wait.
     waiting: SharedPool,
+    /// The reads of actors' values that run.
+    reads: SharedPool,
     pub(super) usage: TypeUsage,
     pub(super) clock: Clock,
 }
@@ -105,12 +111,13 @@ impl Store {
         let file = Arc::new(file);
         let weights = quotas.iter().map(|(name, quota)| (name.clone(), quota.weight)).collect::<Weights>();
         let waiting = SharedPool::new("bytes of commits", WAITING_BYTES, &weights);
+        let reads = SharedPool::new("state reads", READS, &weights);
         let writer = Writer::new(file.clone(), database.clone(), (quotas, usage.clone()), clock.clone());
         std::thread::Builder::new()
             .name("state-writer".into())
             .spawn(move || writer.run(requests))
             .map_err(unwritable)?;
-        Ok((Store { file, database, commits, waiting, usage, clock }, scheduled))
+        Ok((Store { file, database, commits, waiting, reads, usage, clock }, scheduled))
     }
 
     /// Returns whether commits are durable.
@@ -135,22 +142,32 @@ impl Store {
         self.commit(&ActorAddress::unchecked("", ""), &Arc::default()).await.map(drop)
     }
 
-    /// Reads values of an actor. The file may have to be read, so it runs on a thread that may block.
+    /// Reads values of an actor, up to the one with which they have more than `most_bytes` together. The file may have to be
+    /// read, so it runs on a thread that may block, as soon as its agent type may have one more of those.
     pub(super) async fn read(
         &self,
         actor: &ActorAddress,
         keys: &[String],
+        most_bytes: u64,
     ) -> Result<Vec<Option<StateValue>>, Error> {
         let (actor, keys, clock) = (actor.clone(), keys.to_vec(), self.clock.clone());
+        let permit = self.reads.acquire(&actor.agent_type, 1).await;
         self.with_database(move |database| {
+            // The thread reads to its end even if nobody waits for it any more.
+            let _permit = permit;
             let state = database.begin_read()?.open_table(STATE)?;
             let now = clock.unix_ms();
-            keys.iter()
-                .map(|key| {
-                    let row = state.get((&*actor.agent_type, &*actor.id, key.as_str()))?;
-                    Ok(row.and_then(|row| decode_value(row.value(), now)))
-                })
-                .collect()
+            let (mut values, mut bytes) = (Vec::with_capacity(keys.len()), 0_u64);
+            for key in &keys {
+                let row = state.get((&*actor.agent_type, &*actor.id, key.as_str()))?;
+                let value = row.and_then(|row| decode_value(row.value(), now));
+                bytes = bytes.saturating_add(value.as_ref().map_or(0, |value| value.value.len() as u64));
+                values.push(value);
+                if bytes > most_bytes {
+                    break;
+                }
+            }
+            Ok(values)
         })
         .await
     }
@@ -162,8 +179,10 @@ impl Store {
         key: &WakeupKey,
     ) -> Result<Option<(Registration, Due)>, Error> {
         let (actor, key) = (actor.clone(), key.clone());
+        let permit = self.reads.acquire(&actor.agent_type, 1).await;
         let row = self
             .with_database(move |database| {
+                let _permit = permit;
                 let table = database.begin_read()?.open_table(WAKEUPS)?;
                 let row = table.get(wakeup_key(&actor, &key))?.map(|row| WakeupRow::decode(row.value()));
                 Ok(row)
@@ -205,9 +224,14 @@ impl Store {
         result
     }
 
-    /// What the agent types share.
+    /// What the agent types share of the bytes that wait to be written.
     pub(super) fn waiting(&self) -> &SharedPool {
         &self.waiting
+    }
+
+    /// What they share of the reads at the same time.
+    pub(super) fn reads(&self) -> &SharedPool {
+        &self.reads
     }
 
     /// Stops the writer. Later commits are refused.
@@ -249,4 +273,58 @@ impl Store {
 fn bytes_of(commit: &TurnCommit) -> usize {
     let data = commit.wakeups.values().flatten().map(|registration| registration.data.len());
     usize::try_from(commit.bytes()).unwrap_or(usize::MAX).saturating_add(data.sum::<usize>())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use daca_model::backend::StateWrite;
+    use tempfile::TempDir;
+
+    use super::super::transaction::Quota;
+    use super::*;
+
+    fn actor(agent_type: &str) -> ActorAddress {
+        ActorAddress::new(agent_type, "a").expect("an address")
+    }
+
+    fn open(folder: &TempDir) -> Store {
+        let quotas = ["A", "B"].map(|name| (name.into(), Quota::UNLIMITED));
+        let quotas = quotas.into_iter().collect::<Quotas>();
+        let (store, _) =
+            Store::open(folder.path(), quotas, Clock::of_process().clone()).expect("a state file");
+        store
+    }
+
+    #[tokio::test]
+    async fn the_reads_of_a_type_leave_some_for_its_neighbours() {
+        let folder = TempDir::new().expect("a folder");
+        let store = open(&folder);
+        let hog = std::iter::from_fn(|| store.reads().try_now("A", 1)).collect::<Vec<_>>();
+        assert_eq!(hog.len(), 14, "16 without the floor of B");
+        let keys = ["key".to_owned()];
+        let one_more = store.read(&actor("A"), &keys, u64::MAX);
+        assert!(tokio::time::timeout(Duration::from_millis(20), one_more).await.is_err());
+        assert!(matches!(store.read(&actor("B"), &keys, u64::MAX).await.as_deref(), Ok([None])));
+        drop(hog);
+        assert!(matches!(store.read(&actor("A"), &keys, u64::MAX).await.as_deref(), Ok([None])));
+        assert_eq!(store.reads().used(), 0);
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_read_ends_with_the_value_that_is_too_much() {
+        let folder = TempDir::new().expect("a folder");
+        let store = open(&folder);
+        let keys = ["1", "2", "3"].map(str::to_owned);
+        let write = || StateWrite::Set { value: Bytes::from_static(b"0123456789"), ttl: None };
+        let writes = keys.iter().map(|key| (key.clone(), write())).collect();
+        let commit = TurnCommit { writes, ..TurnCommit::default() };
+        store.commit(&actor("A"), &commit.into()).await.expect("it is kept");
+        for (most_bytes, expected) in [(0, 1), (10, 2), (19, 2), (20, 3), (30, 3)] {
+            let read = store.read(&actor("A"), &keys, most_bytes).await.expect("the file is read");
+            assert_eq!(read.iter().flatten().count(), expected, "{most_bytes}");
+        }
+        store.close().await;
+    }
 }

@@ -43,8 +43,9 @@ pub struct HostLimits {
     pub max_connections_per_peer: Option<usize>,
     /// Effects that wait for delivery at the same time. Beyond it, new calls are answered 503.
     pub max_pending_effects: usize,
-    /// The bytes of those effects.
-    pub max_pending_effect_bytes: ByteSize,
+    /// The bytes of those effects. The default is 256 MiB, but no more than a sixteenth of `memory`: a turn that has ended
+    /// cannot wait for memory for its effects.
+    pub max_pending_effect_bytes: Option<ByteSize>,
     /// The bytes that the agents of all types may log in a second. Further lines are dropped and counted.
     pub max_log_rate: ByteSize,
     /// The maximum size of a request's body. A longer one is answered 413.
@@ -79,7 +80,7 @@ impl Default for HostLimits {
             max_connections: 10_000,
             max_connections_per_peer: None,
             max_pending_effects: 10_000,
-            max_pending_effect_bytes: ByteSize::mib(256),
+            max_pending_effect_bytes: None,
             max_log_rate: ByteSize::mib(4),
             max_body: ByteSize::mib(4),
             max_held_body_bytes: None,
@@ -103,6 +104,12 @@ impl HostLimits {
         let bodies = |number: u64| ByteSize(self.max_body.as_u64().saturating_mul(number));
         let usual = || ByteSize::mib(256).max(bodies(4)).min(ByteSize(self.memory() / 4)).max(bodies(2));
         self.max_held_body_bytes.unwrap_or_else(usual)
+    }
+
+    /// The bytes of the effects that wait for delivery.
+    pub fn max_pending_effect_bytes(&self) -> ByteSize {
+        let usual = || ByteSize::mib(256).min(ByteSize(self.memory() / 16));
+        self.max_pending_effect_bytes.unwrap_or_else(usual)
     }
 
     /// A limit of zero would prevent every answer.
@@ -145,7 +152,7 @@ impl HostLimits {
         check_size(
             &table,
             "max-pending-effect-bytes",
-            self.max_pending_effect_bytes,
+            self.max_pending_effect_bytes.unwrap_or(ByteSize(1)),
             ByteSize(u64::MAX),
             problems,
         );
@@ -349,4 +356,25 @@ fn refuse_large(table: &[&str], key: &str, value: &str, largest: &str, problems:
     problems.push(ErrorCode::ManifestInvalidLimit, place, message, || {
         "give a smaller bound, or leave it out".into()
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn effects_may_take_a_sixteenth_of_the_memory_by_default() {
+        let of = |memory, wanted| {
+            let limits = HostLimits {
+                memory: Some(memory),
+                max_pending_effect_bytes: wanted,
+                ..HostLimits::default()
+            };
+            limits.max_pending_effect_bytes()
+        };
+        assert_eq!(of(ByteSize::mib(512), None), ByteSize::mib(32));
+        assert_eq!(of(ByteSize::gib(64), None), ByteSize::mib(256));
+        assert_eq!(of(ByteSize::mib(512), Some(ByteSize::gib(1))), ByteSize::gib(1));
+        assert!(of(ByteSize(machine::MIN_BUDGET), None) >= AgentLimits::default().effect_bytes_per_turn);
+    }
 }

@@ -103,7 +103,7 @@ pub const TABLES: [Table; 13] = [
             key(
                 "least-period",
                 Value("10ms"),
-                "the shortest period of a reminder or timer; one that is registered in the turn of another is due no sooner",
+                "the shortest period of a reminder or timer; one that is registered in the turn of another, or in a call that such a turn makes, is due no sooner",
             ),
             key("effects-per-turn", Value("100"), "events and sent bindings of one turn"),
             key("effect-bytes-per-turn", Value("4MiB"), "their bytes"),

@@ -46,6 +46,17 @@ pub trait StateStore: Send + Sync + 'static {
         keys: &[String],
     ) -> Result<Vec<Option<StateValue>>, Error>;
 
+    /// The same for a caller that has no use for values of more than `most_bytes` together: what follows the value that
+    /// exceeds them may be missing.
+    async fn read_state_within(
+        &self,
+        actor: &ActorAddress,
+        keys: &[String],
+        _most_bytes: u64,
+    ) -> Result<Vec<Option<StateValue>>, Error> {
+        self.read_state(actor, keys).await
+    }
+
     /// Makes everything that a turn produced durable: all of it or nothing. After an ok it survives a crash of the
     /// process and of the machine. The effects are among the writes: sending them is not the task of this method.
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error>;
@@ -121,7 +132,7 @@ pub trait EffectDelivery: Send + Sync + 'static {
 
     /// Delivers an effect that needs no wait and cannot fail. Returns `false` if this one does, and does nothing then.
     /// Called within the turn that requested the effect, so it must be quick.
-    fn deliver_at_once(&self, _effect: &Effect) -> bool {
+    fn deliver_at_once(&self, _actor: &ActorAddress, _effect: &Effect) -> bool {
         false
     }
 
@@ -237,6 +248,12 @@ pub trait Inbound: Send + Sync + 'static {
     /// it, if there is a topic for that. Any outcome is the last one.
     async fn event_failed(&self, _path: &str, _event: &Document, reason: String) -> EventOutcome {
         EventOutcome::Failed(reason)
+    }
+
+    /// Takes a line of the backend's about an agent, with so many bytes of the agent's, out of what the agents of its type
+    /// may log. Returns `false` if the line is to be dropped.
+    fn may_log(&self, _agent_type: &str, _bytes: usize) -> bool {
+        true
     }
 }
 

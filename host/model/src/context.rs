@@ -67,6 +67,9 @@ pub struct CallContext {
     /// The sidecar woke the first of the waiting actors for a reminder or timer. Dapr's lock does not admit a call back
     /// into such a turn (`Lock` in `pkg/actors/targets/app/lock/lock.go`).
     pub is_woken: bool,
+    /// The chain began on this host with a reminder or timer. Of one that began on another host, [`CallContext::is_woken`]
+    /// tells.
+    pub is_after_wakeup: bool,
     /// A direct call: it did not come from the sidecar. An actor that is active here serves it at once. Such a turn
     /// replies only while the lease on the actor is valid.
     pub is_direct: bool,

@@ -118,6 +118,7 @@ pub fn context_of(headers: &HeaderMap) -> CallContext {
         of_host: false,
         is_direct: false,
         is_woken: text(WOKEN) == Some("true"),
+        is_after_wakeup: false,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use daca_base::shares::SharedPool;
 use daca_base::telemetry::Log;
 use daca_deploy::Deployer;
 use daca_model::Lifecycle;
@@ -27,7 +28,7 @@ pub struct AdminState {
     pub deployer: Deployer,
     /// The outcomes of effects.
     pub outbox: Arc<Outbox>,
-    /// Counts the requests of each agent type at the application's port.
+    /// The requests of each agent type at the application's port.
     pub requests: Requests,
     /// The phase of the host.
     pub lifecycle: Lifecycle,
@@ -35,4 +36,13 @@ pub struct AdminState {
     pub backend: &'static str,
     /// The log.
     pub log: Log,
+}
+
+impl AdminState {
+    /// What the agent types share on this host.
+    pub(super) fn pools(&self) -> Vec<SharedPool> {
+        let mut pools = self.actors.pools();
+        pools.extend(self.requests.pools().cloned());
+        pools
+    }
 }

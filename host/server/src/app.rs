@@ -34,7 +34,7 @@ use super::head::{self, HeadCut};
 use super::inputs::Input;
 use super::json_answer::Json;
 use super::rate::{RateLimiter, Standing};
-use super::requests::{Requests, RequestsOfType};
+use super::requests::Requests;
 use super::{AppToken, HostSeal, Subscriptions};
 use daca_base::ErrorCode;
 use daca_base::json::Document;
@@ -67,7 +67,7 @@ pub struct AppOptions<'a> {
     pub deployer: Deployer,
     /// The phase of the host, which health and readiness show.
     pub lifecycle: Lifecycle,
-    /// Counts the requests of each agent type.
+    /// What each agent type may have of the connections.
     pub requests: Requests,
     /// The maximum size of a body in bytes.
     pub max_body: usize,
@@ -93,12 +93,11 @@ struct RouteState {
     /// The input binding that delivers to this route.
     input: Option<Arc<Input>>,
     rate: Option<RateLimiter>,
-    /// Counts those of its agent type.
-    requests: RequestsOfType,
+    requests: Requests,
 }
 
 /// The subscription of a path, with the state for its events.
-type EventState = (Subscriptions, Retries, String, RequestsOfType);
+type EventState = (Subscriptions, Retries, String, Requests);
 
 /// The application's port: its routes, behind what each request is checked for.
 ///
@@ -158,7 +157,7 @@ pub fn router(options: AppOptions<'_>) -> AppRouter {
             router: options.router.clone(),
             input: input_of(route, options.sidecar.as_ref(), &options.actors),
             rate: route.rate.clone().map(RateLimiter::new),
-            requests: options.requests.counter(&route.call.agent_type),
+            requests: options.requests.clone(),
         });
         let mut methods = by_path.remove(route.path.as_str()).unwrap_or_default();
         if state.input.is_some() {
@@ -172,8 +171,7 @@ pub fn router(options: AppOptions<'_>) -> AppRouter {
     for path in options.subscriptions.paths() {
         // A broker's headers arrive with events, too.
         large_heads.push(path.to_owned());
-        let requests = options.subscriptions.agent_type(path).map(|name| options.requests.counter(name));
-        let requests = requests.unwrap_or_default();
+        let requests = options.requests.clone();
         let state: EventState = (options.subscriptions.clone(), retries.clone(), path.to_owned(), requests);
         let methods = by_path.remove(path).unwrap_or_default();
         let events = callbacks::for_the_sidecar(post(take_event).with_state(state), &token);
@@ -222,7 +220,11 @@ fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
 
 /// Takes the request as a whole: what it takes apart itself need not be copied.
 async fn run_route(State(state): State<Arc<RouteState>>, request: Request) -> Response {
-    let _in_flight = state.requests.begin();
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let _in_flight = match state.requests.begin(&state.route.call.agent_type, peer) {
+        Ok(in_flight) => in_flight,
+        Err(refused) => return HttpError::from(refused).into_response(),
+    };
     let (mut parts, body) = request.into_parts();
     BodyOwner::set(&parts.extensions, state.route.call.agent_type.clone());
     let path = RawPathParams::from_request_parts(&mut parts, &()).await;
@@ -232,7 +234,6 @@ async fn run_route(State(state): State<Arc<RouteState>>, request: Request) -> Re
     // A broker is no caller: its messages would only come again, and hold up those behind them. Without a token anybody
     // may be it.
     let rate = state.rate.as_ref().filter(|_| !input.is_some_and(|input| input.has_token()));
-    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let mut standing = rate.and_then(|rate| rate.count_early(peer, &headers));
     if let (Some(rate), Some(refused)) = (rate, standing.filter(|standing| !standing.is_accepted)) {
         let refusal = refuse(&state.route, rate.refusal(refused)).into_response();
@@ -344,9 +345,14 @@ async fn take_event(
     State((subscriptions, retries, path, requests)): State<EventState>,
     request: Request,
 ) -> Response {
-    let _in_flight = requests.begin();
+    let agent_type = subscriptions.agent_type(&path);
+    let _in_flight = match agent_type.map(|name| requests.begin_of_sidecar(name)).transpose() {
+        Ok(in_flight) => in_flight,
+        // It is redelivered.
+        Err(refused) => return HttpError::from(refused).into_response(),
+    };
     let (Parts { headers, extensions, .. }, body) = request.into_parts();
-    if let Some(agent_type) = subscriptions.agent_type(&path) {
+    if let Some(agent_type) = agent_type {
         BodyOwner::set(&extensions, agent_type.clone());
     }
     let body = read(body, extensions).await;

@@ -56,7 +56,7 @@ pub(super) struct Callbacks {
     pub(super) router: CallRouter,
     pub(super) subscriptions: Subscriptions,
     pub(super) seal: HostSeal,
-    /// Counts the requests of each agent type.
+    /// What each agent type may have of the connections.
     pub(super) requests: Requests,
 }
 
@@ -160,14 +160,18 @@ async fn invoke(
         Ok(named) => named,
         Err(error) => return error.into_response(),
     };
-    let _in_flight = state.requests.begin(&actor.agent_type);
+    let in_flight = state.requests.begin_of_sidecar(&actor.agent_type);
     if is_misdelivered(&headers, &actor) {
         return failure(&refuse_misdelivered(&state.router, &actor), answer_mark(&headers));
     }
     let context = context_of(&headers);
-    let result = match method.starts_with(HOST_KEYS) {
-        true => ask_host(&state, &actor, &method, &payload, context).await,
-        false => state.actors.call_here(ActorCall { actor, method, payload }, context).await,
+    let result = match in_flight {
+        // Another host asks this one, which is no use of the agent type's.
+        _in_flight if method.starts_with(HOST_KEYS) => {
+            ask_host(&state, &actor, &method, &payload, context).await
+        }
+        Ok(_in_flight) => state.actors.call_here(ActorCall { actor, method, payload }, context).await,
+        Err(refused) => Err(refused),
     };
     match result {
         Ok(reply) => answer(reply, answer_mark(&headers)),
@@ -246,7 +250,7 @@ async fn fire(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, HttpError> {
     let (actor, name, body) = named(path, body)?;
-    let _in_flight = state.requests.begin(&actor.agent_type);
+    let in_flight = state.requests.begin_of_sidecar(&actor.agent_type);
     let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
     let firing = Document::parse(&body).map_err(|error| super::call::unusable(&error))?;
     let data = firing_data(firing.field("data").as_ref());
@@ -262,7 +266,10 @@ async fn fire(
     if token != 0 {
         context.identity = Some(CallIdentity::of_firing(token));
     }
-    let done = state.actors.wake(&actor, fired, data, context).await;
+    let done = match in_flight {
+        Ok(_in_flight) => state.actors.wake(&actor, fired, data, context).await,
+        Err(refused) => Err(refused),
+    };
     if done.is_err() && kind == WakeupKind::Reminder && token == 0 {
         state.actors.reminder_failed(&actor, &name).await;
     }

@@ -41,7 +41,7 @@ pub(super) async fn top(
     let (clock, looked) = (Clock::of_process().monotonic(), state.actors.clone());
     let look = tokio::task::spawn_blocking(move || looked.top(&wanted, clock));
     let TopFound { since, actors, loads } = look.await.map_err(|_ended| CallError::Internal)?;
-    let pools = state.actors.pools();
+    let pools = state.pools();
     Ok(Json(Top {
         clock_ms: millis(clock),
         since_ms: millis(since),

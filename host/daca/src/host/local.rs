@@ -27,4 +27,8 @@ impl Inbound for Local {
     async fn event_failed(&self, path: &str, event: &Document, reason: String) -> EventOutcome {
         self.subscriptions.failed(path, event, reason).await
     }
+
+    fn may_log(&self, agent_type: &str, bytes: usize) -> bool {
+        self.actors.may_log(agent_type, bytes)
+    }
 }

@@ -44,7 +44,9 @@ impl Ports {
         let stop_admin = CancellationToken::new();
         let max_body = bytes(manifest.host.max_body);
         let seal = HostSeal::new(core.backend.shared());
-        let requests = Requests::of_types(manifest.agents.keys());
+        let behind_sidecar = options.backend.is_sidecar();
+        let shares = descriptors::shares(&manifest.host, behind_sidecar);
+        let requests = Requests::new(shares.app, behind_sidecar, &manifest.weights());
         let app = server::app_router(AppOptions {
             routes: &manifest.routes,
             subscriptions: core.subscriptions.clone(),
@@ -77,8 +79,6 @@ impl Ports {
         let token = options.admin_token.as_ref().map(|token| AdminToken::new(token.expose_secret()));
         let rules = server::AdminOptions { max_body, token, stopping: stop_admin.clone() };
         let admin = server::admin_router(state, rules);
-        let behind_sidecar = options.backend.is_sidecar();
-        let shares = descriptors::shares(&manifest.host, behind_sidecar);
         let memory = core.actors.memory().clone();
         let app_options = app_server(&manifest.host, shares, behind_sidecar, memory.clone());
         Ok(Ports {

@@ -41,7 +41,11 @@ pub(super) const TABLE: Table = Table {
             Value("10000"),
             "effects that wait; [backpressure](../concepts/effects.md#backpressure)",
         ),
-        key("max-pending-effect-bytes", Value("256MiB"), "their bytes; any size"),
+        key(
+            "max-pending-effect-bytes",
+            Words("`256MiB`, but at most a sixteenth of `memory`"),
+            "their bytes; any size",
+        ),
         key(
             "max-log-rate",
             Value("4MiB"),

@@ -12,6 +12,7 @@ use super::Actors;
 use super::agent::AgentRuntime;
 use super::record::{Activation, Snapshot};
 use crate::component::Counted;
+use crate::imports::LINE_BYTES;
 
 /// Statistics of an agent type since the host started.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +72,12 @@ impl Actors {
     /// What the agents of each type have logged.
     pub fn log_uses(&self) -> Vec<ShareUse> {
         self.services.log_rate.uses()
+    }
+
+    /// Takes a line with so many bytes of an agent's out of what those of its type may log. Returns `false` if it is to be
+    /// dropped.
+    pub fn may_log(&self, agent_type: &str, bytes: usize) -> bool {
+        self.services.log_rate.take(agent_type, LINE_BYTES + bytes).is_ok()
     }
 
     /// The lines of the log about a type that were dropped because the rate of the log was used up.

@@ -81,6 +81,7 @@ impl Services {
             late: LateEffects::new(backend.shared(), backend.clock().clone()),
             untold: WorkQueue::default(),
         };
+        let live = LiveInstances::new(&engine, options.max_live_instances, weights);
         Services {
             engine,
             guests,
@@ -88,7 +89,7 @@ impl Services {
             calls,
             effects,
             lifecycle,
-            live: LiveInstances::new(options.max_live_instances, weights),
+            live,
             active: ActiveActors::new(options.max_active_actors, weights),
             log_rate: SharedRate::new("bytes of the log a second", options.max_log_rate, weights),
             recent_calls: Arc::default(),

@@ -113,6 +113,7 @@ impl Actors {
         let work = Work::Wake(kind, fired);
         // A sidecar that moves actors repeats a firing that it has cut off. The embedded backend does not.
         let key = context.is_woken.then_some(key);
+        let context = CallContext { is_after_wakeup: true, ..context };
         self.deliver(actor, key, work, context).await.map(drop)
     }
 

@@ -46,6 +46,8 @@ pub struct Engine {
 /// An engine of wasmtime, with the imports that its components are linked with.
 pub(super) struct EngineVariant {
     pub(super) wasmtime: wasmtime::Engine,
+    /// The memories that its instances may have together.
+    memories: usize,
     pub(super) linker: Linker<InstanceState>,
 }
 
@@ -62,12 +64,12 @@ impl Explained for EngineError {
 }
 
 impl EngineVariant {
-    fn new(wasmtime: wasmtime::Engine) -> wasmtime::Result<EngineVariant> {
+    fn new(wasmtime: wasmtime::Engine, memories: usize) -> wasmtime::Result<EngineVariant> {
         let mut linker = Linker::new(&wasmtime);
         imports::add_to_linker(&mut linker, InstanceState::imports)?;
         imports::add_lists_to_linker(&mut linker, InstanceState::imports)?;
         script_engine::add_to_linker(&mut linker)?;
-        Ok(EngineVariant { wasmtime, linker })
+        Ok(EngineVariant { wasmtime, memories, linker })
     }
 }
 
@@ -89,7 +91,8 @@ impl Engine {
         });
         let compiler = Compiler::new(targets, options.compile_in.clone(), options.precompiled.clone());
         let variants = PerInitialMemory::try_new(|initial_memory| {
-            EngineVariant::new(engines.of(initial_memory).clone())
+            let memories = options.memories(reservation, initial_memory);
+            EngineVariant::new(engines.of(initial_memory).clone(), memories)
         });
         Ok(Engine {
             variants: Arc::new(variants.map_err(EngineError)?),
@@ -126,6 +129,11 @@ impl Engine {
     /// The budget of memory.
     pub fn memory(&self) -> &MemoryBudget {
         &self.memory
+    }
+
+    /// The memories that the instances may have together whose memory is copied, and those whose memory is mapped.
+    pub(crate) fn most_memories(&self) -> [usize; 2] {
+        self.variants.both().map(|variant| variant.memories)
     }
 
     /// The bytes that the pools keep of instances that are gone.

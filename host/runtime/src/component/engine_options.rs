@@ -26,7 +26,7 @@ pub(super) const WHOLE_MEMORY: u64 = 4 << 30;
 /// Linux 6.7); otherwise all of them are written, and each used slot would cost all of this.
 const KEPT_RESIDENT: usize = 256 * 1024;
 /// The maximum number of core instances of one component. Python's has about 38 core modules.
-const CORE_INSTANCES_PER_COMPONENT: u32 = 100;
+pub(super) const CORE_INSTANCES_PER_COMPONENT: u32 = 100;
 /// The maximum number of memories of one component.
 pub(super) const MEMORIES_PER_COMPONENT: u32 = 8;
 /// The memories of one instance for which there is room. Rust, Go and Python need one, QuickJS two.
@@ -52,7 +52,7 @@ pub struct EngineOptions {
     pub for_any_processor: bool,
 }
 
-/// The core instances that so many instances may have together.
+/// The core instances that so many instances may have together, and their tables.
 pub(crate) fn most_core_instances(live_instances: usize) -> usize {
     live_instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT as usize)
 }
@@ -91,19 +91,30 @@ impl EngineOptions {
         config
     }
 
+    /// The memories that all instances of an engine with so many bytes of addresses for each may have together.
+    pub(super) fn memories(&self, reservation: u64, initial_memory: InitialMemory) -> usize {
+        let memories = self.places(reservation.max(self.slot()), initial_memory).memories;
+        usize::try_from(memories).unwrap_or(usize::MAX)
+    }
+
+    fn places(&self, reservation: u64, initial_memory: InitialMemory) -> Places {
+        Places::of(initial_memory, self.max_live_instances, reservation, map_count_limit())
+    }
+
     fn pool(&self, reservation: u64, initial_memory: InitialMemory) -> PoolingAllocationConfig {
-        let Places { instances, memories } =
-            Places::of(initial_memory, self.max_live_instances, reservation, map_count_limit());
-        let core_instances = most_core_instances(self.max_live_instances);
+        let Places { instances, memories } = self.places(reservation, initial_memory);
+        let tables = u32::try_from(most_core_instances(self.max_live_instances)).unwrap_or(u32::MAX);
         let kept_resident = kept_resident(initial_memory);
         let mut pool = PoolingAllocationConfig::default();
         pool.total_component_instances(instances)
-            .total_core_instances(u32::try_from(core_instances).unwrap_or(u32::MAX))
+            // A mere counter in wasmtime, which also has what the compiler adds to nested components. What the agent types
+            // share is counted before (`most_core_instances`).
+            .total_core_instances(instances.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
             .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
             .max_memories_per_component(MEMORIES_PER_COMPONENT)
             .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
             .total_memories(memories)
-            .total_tables(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
+            .total_tables(tables)
             .total_stacks(instances)
             .max_memory_size(usize::try_from(self.slot()).unwrap_or(usize::MAX))
             .table_elements(TABLE_ELEMENTS)

@@ -39,6 +39,8 @@ pub struct InstancePlace {
     pub instance: SharePermit,
     /// Among the core instances of all of them.
     pub core: SharePermit,
+    /// Among the memories.
+    pub memories: SharePermit,
     /// Among those that map their memory, if it does.
     pub mapped: Option<SharePermit>,
 }
@@ -47,7 +49,8 @@ impl InstancePlace {
     /// A place that is not counted, for instances that run without a host's actors.
     pub fn uncounted() -> InstancePlace {
         let pool = SharedPool::new("instances", 2, &Weights::default());
-        InstancePlace { instance: pool.charge("", 1), core: pool.charge("", 1), mapped: None }
+        let charge = || pool.charge("", 1);
+        InstancePlace { instance: charge(), core: charge(), memories: charge(), mapped: None }
     }
 }
 

@@ -9,9 +9,9 @@ use wasmparser::{ComponentTypeRef, FunctionBody, Parser, Payload, TableSectionRe
 
 use super::PACKAGE;
 use super::absent::is_absent;
+use super::declared_needs::NeedsReader;
 use super::initial_memory::{DataReader, MappableData};
 use super::limits::TABLE_ELEMENTS;
-use super::memories::Memories;
 use super::refusal::{LoadError, Refusal, interrupted, malformed, needs_async, unknown_import};
 use crate::imports;
 use daca_base::ErrorCode;
@@ -94,11 +94,10 @@ struct OutlineReader {
     depth: u32,
     parts: u32,
     functions: u32,
-    core_instances: usize,
     /// With a flag for imports of mere types, which are no interfaces.
     imports: Vec<(String, bool)>,
     exports: Vec<String>,
-    memories: Memories,
+    needs: NeedsReader,
     data: DataReader,
 }
 
@@ -120,19 +119,20 @@ impl OutlineReader {
     }
 
     fn into_outline(self, wasm: &[u8]) -> Outline {
+        let needs = self.needs.least();
         Outline {
             digest: digest(wasm),
             bytes: wasm.len() as u64,
             imports: self.imports.into_iter().map(|(name, _)| name).collect(),
             exports: self.exports,
-            memory: self.memories.least(),
-            core_instances: self.core_instances,
+            memory: needs.memory,
+            core_instances: needs.core_instances,
             data: self.data.found,
         }
     }
 
     fn take(&mut self, payload: Payload<'_>) -> Result<(), Stop> {
-        self.memories.take(&payload)?;
+        self.needs.take(&payload)?;
         self.data.take(&payload)?;
         match payload {
             Payload::Version { .. } => {
@@ -162,13 +162,6 @@ impl OutlineReader {
                 Ok(())
             }
             Payload::TableSection(section) => tables(section),
-            Payload::InstanceSection(section) => {
-                for instance in section {
-                    let is_of_module = matches!(instance?, wasmparser::Instance::Instantiate { .. });
-                    self.core_instances += usize::from(is_of_module);
-                }
-                Ok(())
-            }
             Payload::CodeSectionStart { count, .. } => {
                 self.functions = self.functions.saturating_add(count);
                 bounded(self.functions, MAX_FUNCTIONS, "functions")

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::outline::interface;
+use super::pool_needs::PoolNeeds;
 use super::refusal::{LoadError, Refusal, interrupted, invalid_script, rejected, root_cause};
 use super::script_description::{Described, read_description};
 use super::script_engine::{LinkedEngine, engine_digest};
@@ -184,6 +185,7 @@ fn version(
     kept.grow(source.bytes());
     Ok(ComponentVersion {
         indices: Indices::find(&linked.pre, &exports)?,
+        needs: PoolNeeds::of(&linked.outline, linked.pre.component()),
         outline: Outline {
             digest: digest(text),
             bytes: text.len() as u64,

@@ -15,6 +15,7 @@ use super::absent;
 use super::activation_cost::ActivationCost;
 use super::initial_memory::{InitialMemory, MappableData};
 use super::outline::interface;
+use super::pool_needs::PoolNeeds;
 use super::refusal::{LoadError, Refusal, interrupted, root_cause, unknown_import};
 use super::script_source::Script;
 use super::{Compiling, Engine, InstanceState, Outline, PACKAGE, PrecompileError, precompiled};
@@ -37,6 +38,8 @@ pub struct ComponentVersion {
     pub(super) activation: ActivationCost,
     /// How its instances begin.
     pub(super) initial_memory: InitialMemory,
+    /// What an instance takes of the engine's pools.
+    pub(crate) needs: PoolNeeds,
     /// The bytes of an instance's memory that are mapped.
     pub(super) image_bytes: u64,
     /// The part of the host's budget of memory that its code and images take, or the text of its script.
@@ -93,6 +96,7 @@ impl ComponentVersion {
             .map_err(|error| unknown_import(&root_cause(&error)))?;
         let indices = Indices::find(&pre, &outline.exports)?;
         Ok(ComponentVersion {
+            needs: PoolNeeds::of(&outline, component),
             outline,
             script: None,
             pre,

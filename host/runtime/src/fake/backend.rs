@@ -321,7 +321,7 @@ impl EffectDelivery for FakeBackend {
         names.iter().map(|name| (self.delivery)(name).into()).collect()
     }
 
-    fn deliver_at_once(&self, effect: &Effect) -> bool {
+    fn deliver_at_once(&self, _: &ActorAddress, effect: &Effect) -> bool {
         let is_at_once = matches!(&effect.request, EffectRequest::Publish { topic, .. } if topic == AT_ONCE);
         if is_at_once {
             self.observed.tried.lock().push(name(effect));

@@ -178,7 +178,7 @@ impl TurnScope {
         let mut bytes = 0;
         let mut values = Vec::with_capacity(keys.len());
         for batch in keys.chunks(READ_BATCH) {
-            for value in self.read_batch(batch).await? {
+            for value in self.read_batch(batch, most_bytes - bytes).await? {
                 bytes += value.as_ref().map_or(0, |value| value.value.len() as u64);
                 if bytes > most_bytes {
                     return Err(Error::TooLarge(format!(
@@ -210,7 +210,12 @@ impl TurnScope {
         }
     }
 
-    async fn read_batch(&mut self, keys: &[String]) -> Result<Vec<Option<StateValue>>, Error> {
+    /// Reads some values. If they have more than `most_bytes` together, some may be missing, and the others have more.
+    async fn read_batch(
+        &mut self,
+        keys: &[String],
+        most_bytes: u64,
+    ) -> Result<Vec<Option<StateValue>>, Error> {
         self.forget_what_nested_turns_wrote();
         let now = self.now();
         let ScopeOptions { known: KnownState { cache, .. }, backend, actor, .. } = &mut self.options;
@@ -222,7 +227,7 @@ impl TurnScope {
             .collect::<Vec<_>>();
         let mut read = Vec::new();
         if !unknown.is_empty() {
-            read = match backend.read_state(actor, &unknown).await {
+            read = match backend.read_state_within(actor, &unknown, most_bytes).await {
                 Ok(read) => read,
                 Err(error) => return Err(self.met(error.into())),
             };

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::TurnScope;
 use super::scope::check_name;
 use crate::contract::daca::agent::types::{Error, Schedule};
+use daca_model::CallContext;
 use daca_model::backend::{HOST_KEYS, Registration, WakeupKey, WakeupKind, begins_like_once_mark};
 
 /// The number of reminders and timers that one turn may change.
@@ -39,8 +40,9 @@ impl TurnScope {
                 "a period of less than {least} ms, which is the limit least-period"
             )));
         }
-        // Otherwise one that registers itself again in each of its turns would have no period at all.
-        let due = if self.staged.handled.is_some() { schedule.due_ms.max(least) } else { schedule.due_ms };
+        // Otherwise one that registers itself again in each of its turns, or lets another actor do it, would have no period
+        // at all.
+        let due = if self.is_after_wakeup() { schedule.due_ms.max(least) } else { schedule.due_ms };
         if schedule.ttl_ms.is_some_and(|ttl| ttl < due) {
             return Err(Error::Invalid(
                 "the time to live ends before it is due, so it could never fire".into(),
@@ -55,6 +57,12 @@ impl TurnScope {
             data: Bytes::from(data),
         };
         self.stage_wakeup(kind, name, Some(registration))
+    }
+
+    /// Returns `true` if a reminder or timer has caused the turn, be it by the calls of other actors.
+    fn is_after_wakeup(&self) -> bool {
+        let CallContext { is_woken, is_after_wakeup, .. } = self.options.context;
+        self.staged.handled.is_some() || is_woken || is_after_wakeup
     }
 
     pub(super) fn unregister(&mut self, kind: WakeupKind, name: String) -> Result<(), Error> {
@@ -133,7 +141,39 @@ fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use daca_manifest::Manifest;
+    use daca_model::ActorAddress;
+
     use super::*;
+    use crate::imports::{NullBackend, WakeupHandlers, scratch_scope};
+
+    /// When a timer is due that is to fire at once and is registered in a turn with this context.
+    fn due_in(context: CallContext) -> Duration {
+        let manifest = "[agents.A]\ncomponent = \"a.wasm\"\n";
+        let manifest = Manifest::parse(Path::new("agents.toml"), manifest).expect("a manifest");
+        let agent = manifest.agents.get("A").expect("the agent type");
+        let handlers = WakeupHandlers { on_reminder: true, on_timer: true };
+        let mut scope = scratch_scope(agent, ["a", "t"], handlers, NullBackend::default(), None);
+        scope.options.context = context;
+        let schedule = Schedule { due_ms: 0, period_ms: None, ttl_ms: None };
+        let registered = scope.register(WakeupKind::Timer, "again".to_owned(), schedule, Vec::new());
+        registered.expect("it is staged");
+        scope.staged.wakeups.values().flatten().map(|timer| timer.due).sum()
+    }
+
+    /// Two actors that register each other's timers have a period as well.
+    #[test]
+    fn what_a_call_of_a_woken_actor_registers_is_due_no_sooner_than_the_least_period() {
+        let caller = ActorAddress::new("B", "b").expect("an address");
+        let least = Duration::from_millis(10);
+        let here = CallContext { is_after_wakeup: true, ..CallContext::default() };
+        assert_eq!(due_in(here.with(&caller)), least);
+        let of_other_host = CallContext { is_woken: true, ..CallContext::default() };
+        assert_eq!(due_in(of_other_host.with(&caller)), least);
+        assert_eq!(due_in(CallContext::default().with(&caller)), Duration::ZERO);
+    }
 
     #[test]
     fn no_agent_registers_data_with_the_mark_of_the_host() {

@@ -69,7 +69,7 @@ pub(super) fn loads(
 
 /// What each agent type has of each pool.
 pub(super) fn pools(registry: &mut Registry, state: &AdminState) {
-    let pools = state.actors.pools();
+    let pools = state.pools();
     let uses = pools.iter().flat_map(|pool| pool.uses().into_iter().map(|of| (pool.name(), of)));
     let uses = uses.collect::<Vec<_>>();
     let gauge = |of: fn(&ShareUse) -> usize| ByPool::of(&uses, |one| ConstGauge::new(of(one)));

@@ -49,7 +49,7 @@ impl Shared {
             return effects.to_vec();
         }
         let leaves = |logged: &&Arc<LoggedEffect>| {
-            let leaves = self.backend.deliver_at_once(&logged.effect);
+            let leaves = self.backend.deliver_at_once(actor, &logged.effect);
             if leaves {
                 self.outbox.add_sent(actor, &logged.effect);
                 has_left(logged);

@@ -50,7 +50,7 @@ impl DeliveryOptions {
             policy: policy(&EffectRules::default()),
             weights: manifest.weights(),
             max_pending: limits.max_pending_effects,
-            max_pending_bytes: usize::try_from(limits.max_pending_effect_bytes.as_u64())
+            max_pending_bytes: usize::try_from(limits.max_pending_effect_bytes().as_u64())
                 .unwrap_or(usize::MAX),
         }
     }
