@@ -46,6 +46,7 @@ impl TurnScope {
                 "the time to live ends before it is due, so it could never fire".into(),
             ));
         }
+        check_is_segment(&name)?;
         self.check_payload("the data", data.len())?;
         check_wakeup_data(kind, &data)?;
         let registration = Registration {
@@ -67,6 +68,7 @@ impl TurnScope {
         name: String,
     ) -> Result<Option<(Vec<u8>, Schedule)>, Error> {
         check_wakeup_name(&name)?;
+        check_is_segment(&name)?;
         let key = WakeupKey { kind, name };
         let registration = match self.staged.wakeups.get(&key) {
             Some(staged) => staged.clone(),
@@ -117,6 +119,17 @@ fn check_wakeup_name(name: &str) -> Result<(), Error> {
     check_name("name", name)
 }
 
+/// Checks that a name can be a segment of a path: a sidecar shows reminders at one, and whoever asks for it leaves such a
+/// segment out, encoded or not. One from before this check can be unregistered.
+fn check_is_segment(name: &str) -> Result<(), Error> {
+    match name {
+        "." | ".." => Err(Error::Invalid(format!(
+            "the name {name:?} is one or two dots, which paths treat as a folder"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Checks the data of a reminder. The host marks some by itself, and takes its mark off again.
 fn check_wakeup_data(kind: WakeupKind, data: &[u8]) -> Result<(), Error> {
     if kind == WakeupKind::Reminder && begins_like_once_mark(data) {
@@ -134,6 +147,17 @@ fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_name_is_left_out_of_a_path() {
+        for name in [".", ".."] {
+            let refused = check_is_segment(name);
+            assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+        }
+        for name in ["...", "a.", ".a", "%2E"] {
+            assert!(check_is_segment(name).is_ok(), "{name}");
+        }
+    }
 
     #[test]
     fn no_agent_registers_data_with_the_mark_of_the_host() {
