@@ -147,15 +147,17 @@ fn status(state: &AdminState) -> HealthStatus {
     }
 }
 
-async fn agents(State(state): State<AdminState>) -> Json<Agents> {
-    let loads = state.actors.loads();
+async fn agents(State(state): State<AdminState>) -> Result<Json<Agents>, HttpError> {
+    let actors = state.actors.clone();
+    let loads = tokio::task::spawn_blocking(move || actors.loads()).await;
+    let loads = loads.map_err(|_ended| CallError::Internal)?;
     let views = state.deployer.views();
     let agents = state.actors.agents().into_iter().filter_map(|(runtime, statistics)| {
         let name = &runtime.agent.name;
         let view = views.iter().find(|view| view.agent_type == *name)?;
         Some(agent(&runtime, statistics, loads.get(name).copied().unwrap_or_default(), view))
     });
-    Json(Agents { agents: agents.collect() })
+    Ok(Json(Agents { agents: agents.collect() }))
 }
 
 fn agent(runtime: &AgentRuntime, statistics: AgentStatistics, load: AgentLoad, view: &TypeView) -> AgentInfo {
