@@ -206,8 +206,8 @@ async fn the_outbox_shows_what_waits_what_was_sent_and_what_failed() -> anyhow::
     Ok(())
 }
 
-/// A page of somebody else in the operator's browser must not reach the port: it comes with an Origin, or by a name that
-/// somebody made point here.
+/// A page of somebody else in the operator's browser must not reach the port: it comes with an Origin, as a part of a page
+/// of another site, or by a name that somebody made point here.
 #[tokio::test]
 async fn web_pages_cannot_reach_the_admin_port() -> anyhow::Result<()> {
     let host = Host::start(&default_manifest()).await?;
@@ -218,6 +218,12 @@ async fn web_pages_cannot_reach_the_admin_port() -> anyhow::Result<()> {
         ("GET /health", "Host: localhost:8001", 200),
         ("GET /health", "Host: 127.0.0.1:8001", 200),
         ("GET /health", "Host: [::1]:8001", 200),
+        ("GET /health", "Host: localhost\r\nSec-Fetch-Site: none", 200),
+        ("GET /health", "Host: localhost\r\nSec-Fetch-Site: same-origin", 200),
+        ("GET /health", "Host: localhost\r\nSec-Fetch-Site: cross-site", 403),
+        ("GET /logs?follow=true", "Host: localhost\r\nSec-Fetch-Site: cross-site", 403),
+        ("GET /health", "Host: localhost\r\nSec-Fetch-Site: same-site", 403),
+        ("GET /health", "Host: localhost\r\nSec-Fetch-Site: none\r\nSec-Fetch-Site: cross-site", 403),
         (post, "Host: evil.example", 403),
         (post, "Host: evil.example:8001", 403),
         (post, "Host: localhost.evil.example", 403),

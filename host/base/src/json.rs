@@ -199,7 +199,7 @@ pub fn with_field(object: &str, name: &str, value: &Document) -> Bytes {
     [open, b",\"", name.as_bytes(), b"\":", value.bytes(), b"}"].concat().into()
 }
 
-/// Returns `true` for acceptable JSON.
+/// Returns `true` for acceptable JSON that may be passed on as it is: for one with a byte order mark, [`Document::bytes`] may.
 pub fn is_json(text: &[u8]) -> bool {
     check(text).is_ok()
 }

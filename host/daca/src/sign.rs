@@ -215,7 +215,7 @@ fn refuse_other_files(target: &Path) -> std::io::Result<()> {
 fn holds_signature(path: &Path) -> std::io::Result<bool> {
     let mut text = Vec::new();
     open_regular(path)?.take(MAX_SIGNATURE).read_to_end(&mut text)?;
-    Ok(std::str::from_utf8(&text).is_ok_and(signature::is_signature))
+    Ok(signature::is_signature(&signature::text_of(&text)))
 }
 
 /// Writes beside the target and renames: a watcher of the target never sees a partial signature.

@@ -4,12 +4,15 @@
 //! may have done so. The actors may have been active elsewhere in between, so cached knowledge of them is no longer
 //! valid. The last case is detected by whoever asks, not only by the task that watches the sidecar: a stalled host may
 //! serve a call before that task wakes.
+//!
+//! The monotonic clock stands still while the machine is suspended, and the actors may be active elsewhere when it wakes.
+//! So the time is that of a [`Clock`], which counts that as well.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use tokio::time::Instant;
+use daca_base::clock::{Clock, millis};
 
 /// A sidecar that finds the host unhealthy hosts no actors until its next check, which is at least this much later. It
 /// cannot tell the host which of them are active elsewhere in the meantime: it sends nothing to a host that it finds
@@ -17,13 +20,13 @@ use tokio::time::Instant;
 pub(super) const MIN_ABSENCE: Duration = Duration::from_secs(1);
 
 /// Counts the ownership epochs. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Epoch(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     number: AtomicU64,
-    start: Instant,
+    clock: Clock,
+    start: SystemTime,
     /// When the sidecar was last checked, in milliseconds since the start, plus one; 0 before the first check.
     looked: AtomicU64,
     /// The check that was followed by too long a gap, when that was last noticed.
@@ -32,12 +35,17 @@ struct Inner {
 
 impl Default for Epoch {
     fn default() -> Epoch {
-        let [number, looked, missed] = [0, 0, 0].map(AtomicU64::new);
-        Epoch(Arc::new(Inner { number, start: Instant::now(), looked, missed }))
+        Epoch::with_clock(Clock::of_process().clone())
     }
 }
 
 impl Epoch {
+    pub(super) fn with_clock(clock: Clock) -> Epoch {
+        let [number, looked, missed] = [0, 0, 0].map(AtomicU64::new);
+        let start = clock.now();
+        Epoch(Arc::new(Inner { number, clock, start, looked, missed }))
+    }
+
     /// The current epoch.
     pub(super) fn now(&self) -> u64 {
         self.end_if_stale();
@@ -66,8 +74,10 @@ impl Epoch {
         }
     }
 
-    fn milliseconds(&self) -> u64 {
-        u64::try_from(self.0.start.elapsed().as_millis()).map_or(u64::MAX, |now| now.saturating_add(1))
+    /// The time since the start in milliseconds, plus one.
+    pub(super) fn milliseconds(&self) -> u64 {
+        let passed = self.0.clock.now().duration_since(self.0.start).unwrap_or_default();
+        millis(passed).saturating_add(1)
     }
 }
 
@@ -77,24 +87,43 @@ fn is_stale(looked: u64, now: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use daca_base::clock::moved::Machine;
+
     use super::*;
 
     const MORE_THAN_A_SECOND: Duration = Duration::from_millis(1_001);
 
-    #[tokio::test(start_paused = true)]
-    async fn who_asks_after_a_standstill_is_told_of_a_new_era_before_the_sidecar_is_looked_at() {
-        let epoch = Epoch::default();
-        tokio::time::advance(MORE_THAN_A_SECOND).await;
-        assert_eq!(epoch.now(), 0, "it was never looked at");
+    #[test]
+    fn who_asks_after_a_standstill_is_told_of_a_new_era_before_the_sidecar_is_looked_at() {
+        // The host alone stands still, or its whole machine sleeps.
+        for stand_still in [Machine::pass, Machine::sleep] {
+            let machine = Machine::at(1_000_000_000_000);
+            let epoch = Epoch::with_clock(machine.clock());
+            stand_still(&machine, MORE_THAN_A_SECOND);
+            assert_eq!(epoch.now(), 0, "it was never looked at");
+            epoch.looked();
+            stand_still(&machine, MIN_ABSENCE);
+            let first = epoch.now();
+            stand_still(&machine, MORE_THAN_A_SECOND);
+            let second = epoch.now();
+            assert!(second > first, "nobody knows what happened meanwhile");
+            assert_eq!(epoch.now(), second, "it is the same standstill");
+            stand_still(&machine, MORE_THAN_A_SECOND);
+            epoch.looked();
+            assert!(epoch.now() > second, "it went on after somebody had asked");
+        }
+    }
+
+    /// That proves nothing about the sidecar.
+    #[test]
+    fn a_clock_that_is_set_back_ends_no_epoch() {
+        let machine = Machine::at(1_000_000_000_000);
+        let epoch = Epoch::with_clock(machine.clock());
         epoch.looked();
-        tokio::time::advance(MIN_ABSENCE).await;
-        let first = epoch.now();
-        tokio::time::advance(MORE_THAN_A_SECOND).await;
-        let second = epoch.now();
-        assert!(second > first, "nobody knows what happened meanwhile");
-        assert_eq!(epoch.now(), second, "it is the same standstill");
-        tokio::time::advance(MORE_THAN_A_SECOND).await;
+        machine.set_back(Duration::from_secs(3_600));
         epoch.looked();
-        assert!(epoch.now() > second, "it went on after somebody had asked");
+        assert_eq!(epoch.now(), 0);
+        machine.pass(MORE_THAN_A_SECOND);
+        assert_eq!(epoch.now(), 1, "and does not stop the time");
     }
 }

@@ -317,7 +317,7 @@ impl Ownership for Sidecar {
     }
 
     fn is_lease_valid(&self, epoch: u64) -> bool {
-        self.watch.known.is_lease_valid(epoch)
+        self.watch.known.is_lease_valid(epoch, self.watch.epoch.milliseconds())
     }
 
     /// Two sidecars may host an actor for a moment, and neither compares a value when it commits: the gRPC API takes no

@@ -66,8 +66,9 @@ struct Seen {
     release: String,
     /// `true` if the `failure_policy` of a reminder is respected.
     repeats_reminders: bool,
-    /// When a sidecar that hosted actors was last asked, and the ownership epoch of question and answer.
-    confirmed: Option<(u64, Instant)>,
+    /// The ownership epoch in which a sidecar that hosted actors was last asked and answered, and when it was asked, in
+    /// [`Epoch::milliseconds`].
+    confirmed: Option<(u64, u64)>,
 }
 
 impl SidecarStatus {
@@ -75,13 +76,15 @@ impl SidecarStatus {
         self.read(|seen| seen.hosts_actors)
     }
 
-    /// Returns `true` if the sidecar has confirmed in this ownership epoch, a moment ago, that it hosts actors.
-    pub(super) fn is_lease_valid(&self, epoch: u64) -> bool {
+    /// Returns `true` if the sidecar has confirmed in this ownership epoch, a moment before `now`
+    /// ([`Epoch::milliseconds`]), that it hosts actors.
+    pub(super) fn is_lease_valid(&self, epoch: u64, now: u64) -> bool {
+        let is_recent = |asked| Duration::from_millis(now.saturating_sub(asked)) < LEASE_TIME;
         let confirmed = self.read(|seen| seen.confirmed);
-        confirmed.is_some_and(|(of, asked)| of == epoch && asked.elapsed() < LEASE_TIME)
+        confirmed.is_some_and(|(of, asked)| of == epoch && is_recent(asked))
     }
 
-    fn confirm_lease(&self, epoch: u64, asked: Instant) {
+    fn confirm_lease(&self, epoch: u64, asked: u64) {
         let mut seen = self.seen.write();
         seen.confirmed = Some((epoch, asked));
     }
@@ -192,7 +195,7 @@ impl Watch {
         let mut said = Said::default();
         let mut lacks_store_since = None;
         loop {
-            let (asked_in, asked) = (self.epoch.now(), Instant::now());
+            let (asked_in, asked) = (self.epoch.now(), self.epoch.milliseconds());
             let seen = look(&self.client).await;
             let is_ready = seen.as_ref().is_ok_and(|seen| seen.hosts_actors);
             self.epoch.looked();
@@ -321,5 +324,24 @@ fn reason(seen: &Result<Seen, Status>) -> String {
             format!("{}; does DAPR_API_TOKEN have the sidecar's token?", status::words(error))
         }
         Err(error) => status::words(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use daca_base::clock::moved::Machine;
+
+    use super::*;
+
+    #[test]
+    fn a_lease_ends_even_if_the_machine_sleeps_meanwhile() {
+        let machine = Machine::at(1_000_000_000_000);
+        let (epoch, known) = (Epoch::with_clock(machine.clock()), SidecarStatus::default());
+        known.confirm_lease(0, epoch.milliseconds());
+        let is_valid = |of| known.is_lease_valid(of, epoch.milliseconds());
+        machine.sleep(LEASE_TIME / 2);
+        assert!(is_valid(0) && !is_valid(1));
+        machine.sleep(LEASE_TIME / 2);
+        assert!(!is_valid(0));
     }
 }

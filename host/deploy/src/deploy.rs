@@ -9,7 +9,7 @@ use super::prepare::{Candidate, Prepared};
 use super::record::{Change, FileSeen, Origin, Record, Source};
 use super::request::{DeployRequest, Deployed, Permit};
 use super::{Deployer, Error};
-use daca_base::digest::digest;
+use daca_base::digest::{begins_with, digest};
 use daca_model::FileName;
 use daca_model::deployment::Timings;
 
@@ -188,7 +188,7 @@ impl Deployer {
         }
         let mounted = self.mounted().await;
         let digests = mounted.into_iter().map(|mounted| mounted.digest);
-        let mut found = digests.filter(|digest| digest.starts_with(prefix));
+        let mut found = digests.filter(|digest| begins_with(digest, prefix));
         match (found.next(), found.next()) {
             (Some(found), None) => Ok(found),
             (Some(_), Some(_)) => Err(Error::version_ambiguous(prefix)),

@@ -262,5 +262,5 @@ fn read_version(path: &Path, name: &str) -> Result<Option<Stored>, Error> {
 
 fn read_signature(component: &Path) -> Option<String> {
     let bytes = signature_files(component).iter().find_map(|path| read_bounded(path, MAX_SIGNATURE).ok())?;
-    Some(String::from_utf8_lossy(&bytes).trim().to_owned())
+    Some(signature::text_of(&bytes).trim().to_owned())
 }

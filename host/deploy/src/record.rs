@@ -18,7 +18,7 @@ use super::Error;
 pub use super::history::{Event, EventKind, FileSeen, Origin, RecordedCanary, Source, VersionMetadata};
 pub(super) use change::Change;
 pub use change::ChangeOutcome;
-use daca_base::digest::short;
+use daca_base::digest::{begins_with, short};
 use daca_base::json::UnknownFields;
 use daca_model::FileName;
 use daca_model::admin::Word;
@@ -139,9 +139,9 @@ impl Record {
         self.previous.last()
     }
 
-    /// The full digest of a version with this prefix.
+    /// The full digest of a version with this prefix, whose digits may be capitals.
     pub fn find(&self, prefix: &str) -> Result<Option<String>, Error> {
-        let mut found = self.versions.keys().filter(|digest| digest.starts_with(prefix));
+        let mut found = self.versions.keys().filter(|digest| begins_with(digest, prefix));
         let first = found.next().cloned();
         if found.next().is_some() {
             return Err(Error::version_ambiguous(prefix));

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use daca_base::ErrorCode;
 use daca_base::files::read_bounded;
+use daca_manifest::signature;
 use daca_model::{MAX_COMPONENT, MAX_SIGNATURE};
 
 /// The poll interval when no event arrives.
@@ -71,7 +72,7 @@ impl ComponentFile {
         }
         let wasm = read_bounded(path, MAX_COMPONENT)?;
         let signature = match read_bounded(&signature_path(path), MAX_SIGNATURE) {
-            Ok(text) => Some(String::from_utf8_lossy(&text).into_owned()),
+            Ok(file) => Some(signature::text_of(&file)),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };

@@ -43,6 +43,9 @@ pub enum SignatureError {
     /// Its signature is malformed.
     #[error("the signature is not the base64 of {SIGNATURE_LENGTH} bytes")]
     Invalid,
+    /// Its file is in another encoding, such as UTF-16, or binary.
+    #[error("the signature is not text in UTF-8")]
+    NotText,
     /// No signer has signed these bytes.
     #[error(
         "none of the manifest's signers made this signature, or the component was altered after it was signed"
@@ -55,7 +58,7 @@ impl SignatureError {
     pub fn code(&self) -> ErrorCode {
         match self {
             SignatureError::Unsigned => ErrorCode::ComponentUnsigned,
-            SignatureError::Invalid => ErrorCode::SignatureInvalid,
+            SignatureError::Invalid | SignatureError::NotText => ErrorCode::SignatureInvalid,
             SignatureError::Foreign => ErrorCode::SignatureForeign,
         }
     }
@@ -66,6 +69,9 @@ impl SignatureError {
             SignatureError::Unsigned => "sign the file of the component or script: daca sign --key KEY FILE",
             SignatureError::Invalid => {
                 "use the .sig file that daca sign wrote beside the component or script, unchanged"
+            }
+            SignatureError::NotText => {
+                "save the .sig file as UTF-8, or use the one that daca sign wrote, unchanged"
             }
             SignatureError::Foreign => {
                 "sign exactly this file with the key of a signer, or add the key's line (daca sign --key FILE --public) to signers in [deploy]"
@@ -108,6 +114,13 @@ pub fn sign(key: &SigningKey, wasm: &[u8]) -> String {
     STANDARD.encode(key.sign(wasm).to_bytes()) + "\n"
 }
 
+/// The text of a signature's file, without the byte order mark that editors write. [`verify`] refuses that of one that is not
+/// text in UTF-8, unless there are no signers: nobody may have asked for the file.
+pub fn text_of(file: &[u8]) -> String {
+    let text = String::from_utf8_lossy(file);
+    text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned()
+}
+
 /// Checks that a component is signed by one of the signers. Without signers, every component passes. `signature` is the
 /// text of its signature file.
 pub fn verify(signers: &[Signer], wasm: &[u8], signature: Option<&str>) -> Result<(), SignatureError> {
@@ -125,6 +138,9 @@ pub fn is_signature(text: &str) -> bool {
 }
 
 fn parse(text: &str) -> Result<Signature, SignatureError> {
+    if text.contains(['\0', char::REPLACEMENT_CHARACTER]) {
+        return Err(SignatureError::NotText);
+    }
     let base64 = text.strip_suffix('\n').unwrap_or(text);
     let bytes = STANDARD.decode(base64).map_err(|_| SignatureError::Invalid)?;
     Signature::from_slice(&bytes).map_err(|_| SignatureError::Invalid)
@@ -166,6 +182,19 @@ mod tests {
             &format!("{signed}\n"),
         ] {
             assert_eq!(verify(&signers, b"component", Some(text)), Err(SignatureError::Invalid), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_may_begin_with_a_mark_and_another_encoding_is_named() {
+        let signers = [Signer::of(&key(1))];
+        let signed = sign(&key(1), b"component");
+        let verified = |file: &[u8]| verify(&signers, b"component", Some(&text_of(file)));
+        assert_eq!(verified(format!("\u{feff}{signed}").as_bytes()), Ok(()));
+        let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        for file in [utf16(&signed), utf16(&format!("\u{feff}{signed}")), vec![0xff; SIGNATURE_LENGTH]] {
+            assert_eq!(verified(&file), Err(SignatureError::NotText), "{file:?}");
+            assert_eq!(verify(&[], b"component", Some(&text_of(&file))), Ok(()), "nobody asks for it");
         }
     }
 

@@ -29,8 +29,11 @@ const CALLEE: &str = "daca-actor";
 const ONCE: &str = "daca-once";
 /// The actors that wait for the reply, percent-encoded and separated by commas.
 const WAITING: &str = "daca-waiting";
-/// The broker's message that the call handles.
+/// The broker's message that the call handles, if its identity is printable ASCII.
 const MESSAGE_ID: &str = "daca-message-id";
+/// Any other identity of one, percent-encoded. A header of its own: the release before neither encodes nor decodes the first
+/// one, so a `%` in that means itself.
+const ENCODED_MESSAGE_ID: &str = "daca-message-id-encoded";
 /// The caller's key of the call.
 const CALL_KEY: &str = "daca-call-key";
 /// Dapr's own header; the sidecar requires this spelling (`pkg/actors/targets/app/lock`).
@@ -61,6 +64,10 @@ pub(super) fn headers(callee: &ActorAddress, context: &CallContext, mark: &str) 
         headers.insert(WOKEN.to_owned(), "true".to_owned());
     }
     let (message_id, key) = match &context.identity {
+        Some(CallIdentity::Message(place)) if !is_printable(place) => {
+            headers.insert(ENCODED_MESSAGE_ID.to_owned(), percent_encoded(place));
+            (None, None)
+        }
         Some(CallIdentity::Message(place)) => (Some(place), None),
         Some(CallIdentity::Key(key)) => (None, Some(key)),
         // The mark is enough.
@@ -84,7 +91,21 @@ pub(super) fn headers(callee: &ActorAddress, context: &CallContext, mark: &str) 
 }
 
 fn encoded(address: &ActorAddress) -> String {
-    utf8_percent_encode(&address.to_string(), RESERVED).to_string()
+    percent_encoded(&address.to_string())
+}
+
+fn percent_encoded(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// Returns `true` for printable ASCII, which a header can contain as it is.
+fn is_printable(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+/// Returns `true` for a text that is passed on.
+fn is_bounded(text: &str) -> bool {
+    (1..=MAX_LEN).contains(&text.len())
 }
 
 /// Returns `true` if the caller meant another actor than the one that the call was delivered to.
@@ -97,10 +118,9 @@ pub fn is_misdelivered(headers: &HeaderMap, delivered_to: &ActorAddress) -> bool
 
 /// The context of a call from the headers of a callback.
 pub fn context_of(headers: &HeaderMap) -> CallContext {
-    let text = |name: &str| -> Option<&str> {
-        headers.get(name)?.to_str().ok().filter(|text| !text.is_empty() && text.len() <= MAX_LEN)
-    };
-    let message_id = text(MESSAGE_ID).map(|place| CallIdentity::Message(place.into()));
+    let text =
+        |name: &str| -> Option<&str> { headers.get(name)?.to_str().ok().filter(|text| is_bounded(text)) };
+    let message_id = message_id(headers).map(CallIdentity::Message);
     let key = text(CALL_KEY).and_then(|key| CallIdentity::of_key(key).ok());
     let mark = text(MARK).map(Arc::<str>::from);
     let attempt = mark.clone().filter(|_| text(ONCE) == Some("true")).map(CallIdentity::Attempt);
@@ -120,6 +140,16 @@ pub fn context_of(headers: &HeaderMap) -> CallContext {
         is_woken: text(WOKEN) == Some("true"),
         is_after_wakeup: false,
     }
+}
+
+/// The identity of the broker's message that a call handles.
+fn message_id(headers: &HeaderMap) -> Option<Arc<str>> {
+    let place = match headers.get(ENCODED_MESSAGE_ID) {
+        Some(place) => percent_decode_str(place.to_str().ok()?).decode_utf8().ok()?,
+        // The release before sends any identity in this one.
+        None => std::str::from_utf8(headers.get(MESSAGE_ID)?.as_bytes()).ok()?.into(),
+    };
+    is_bounded(&place).then(|| Arc::from(&*place))
 }
 
 /// The mark of a caller that is a daca host.
@@ -238,7 +268,9 @@ mod tests {
             ["A/a,b c%2C", "B/ü 漢", "C/d"].map(|text| text.parse::<ActorAddress>().expect("an address"));
         let key = CallIdentity::of_key("a \"key\", of: ~").expect("a key");
         let attempt = CallIdentity::Attempt("to be replaced".into());
-        for identity in [None, Some(CallIdentity::Message("t/0/1".into())), Some(key), Some(attempt)] {
+        let messages = ["t/0/1", "100%41/t/0/1/2", "küche, links/t/0/1/2", &"漢".repeat(MAX_LEN / 3)]
+            .map(|place| Some(CallIdentity::Message(place.into())));
+        for identity in [None, Some(key), Some(attempt)].into_iter().chain(messages) {
             let context = CallContext {
                 traceparent: Some("00-aa-bb-01".into()),
                 reentrancy_id: Some("r".into()),

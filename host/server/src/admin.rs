@@ -2,7 +2,7 @@
 //!
 //! With a token, every request must carry it. Without one the port listens only on loopback addresses, and web pages
 //! must not be able to reach it through a browser: requests with an `Origin`, or that do not name the host by address
-//! or as localhost, are refused.
+//! or as localhost, are refused, and those of which the browser says that another site makes them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -28,6 +28,9 @@ use daca_model::admin::{Activations, AgentInfo, Agents, Effects, Health, HealthS
 use daca_model::backend::{ActorCall, Readiness};
 use daca_model::{CallContext, CallError, HostPhase};
 use daca_runtime::actor::{AgentLoad, AgentRuntime, AgentStatistics};
+
+/// The header in which a browser says whose page makes a request. For images, scripts and navigation it sends no `Origin`.
+const FETCH_SITE: &str = "sec-fetch-site";
 
 /// The rules of the port.
 pub struct AdminOptions {
@@ -78,8 +81,9 @@ async fn admit(State(token): State<Option<AdminToken>>, request: Request, next: 
     let headers = request.headers();
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     // A web page cannot know the token, so with one the host may have any name, such as one of a cluster.
-    if headers.contains_key(header::ORIGIN) || (token.is_none() && !is_own_name(host)) {
-        let detail = "The admin API does not answer web pages: omit the Origin header, and name the host by its address or as localhost.";
+    let is_foreign = || !is_own_name(host) || is_of_another_site(headers);
+    if headers.contains_key(header::ORIGIN) || (token.is_none() && is_foreign()) {
+        let detail = "The admin API does not answer web pages: omit the headers Origin and Sec-Fetch-Site, and name the host by its address or as localhost.";
         return HttpError::new(ErrorCode::OriginRefused, detail).into_response();
     }
     if let Some(token) = token.filter(|token| !token.is_in(headers)) {
@@ -105,6 +109,11 @@ fn is_own_name(host: &str) -> bool {
         _ => host,
     };
     name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+}
+
+/// Returns `true` if a page of another origin makes the request. A person who enters the address is none.
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    headers.get_all(FETCH_SITE).iter().any(|site| !matches!(site.as_bytes(), b"none" | b"same-origin"))
 }
 
 async fn index() -> Result<Json<BTreeMap<String, String>>, HttpError> {
@@ -138,15 +147,17 @@ fn status(state: &AdminState) -> HealthStatus {
     }
 }
 
-async fn agents(State(state): State<AdminState>) -> Json<Agents> {
-    let loads = state.actors.loads();
+async fn agents(State(state): State<AdminState>) -> Result<Json<Agents>, HttpError> {
+    let actors = state.actors.clone();
+    let loads = tokio::task::spawn_blocking(move || actors.loads()).await;
+    let loads = loads.map_err(|_ended| CallError::Internal)?;
     let views = state.deployer.views();
     let agents = state.actors.agents().into_iter().filter_map(|(runtime, statistics)| {
         let name = &runtime.agent.name;
         let view = views.iter().find(|view| view.agent_type == *name)?;
         Some(agent(&runtime, statistics, loads.get(name).copied().unwrap_or_default(), view))
     });
-    Json(Agents { agents: agents.collect() })
+    Ok(Json(Agents { agents: agents.collect() }))
 }
 
 fn agent(runtime: &AgentRuntime, statistics: AgentStatistics, load: AgentLoad, view: &TypeView) -> AgentInfo {

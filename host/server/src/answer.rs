@@ -180,15 +180,17 @@ impl ReplyTemplate {
     }
 }
 
-/// Answers with an actor's reply, unchanged or within a template. An empty reply is `null`.
+/// Answers with an actor's reply, unchanged or within a template, but without a byte order mark, which clients do not take
+/// for JSON. An empty reply is `null`.
 pub(super) fn reply(reply: Bytes, template: Option<&ReplyTemplate>) -> Result<Response, HttpError> {
     let reply = if reply.is_empty() { Bytes::from_static(b"null") } else { reply };
-    if let Err(error) = Document::parse(&reply) {
+    let document = Document::parse(&reply).map_err(|error| {
         let detail =
             format!("The agent's reply is not JSON, and routes answer JSON: {error}. The turn was kept.");
-        return Err(HttpError::new(ErrorCode::ReplyNotJson, detail));
-    }
-    let body = template.map_or(reply.clone(), |template| template.around(&reply));
+        HttpError::new(ErrorCode::ReplyNotJson, detail)
+    })?;
+    let reply = document.bytes();
+    let body = template.map_or_else(|| reply.clone(), |template| template.around(reply));
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
@@ -207,6 +209,17 @@ mod tests {
         assert_eq!(seen(ErrorCode::Failed, thrown), "Error: it broke");
         assert_eq!(seen(ErrorCode::NeededUnavailable, thrown), "Error: it broke");
         assert_eq!(seen(ErrorCode::Invalid, "two\nlines"), "two\nlines");
+    }
+
+    /// An agent may pass on a file of an editor that writes such a mark.
+    #[tokio::test]
+    async fn an_answer_has_no_byte_order_mark() {
+        let template = ReplyTemplate::new(&json!({ "answer": "{reply}" }));
+        for (template, expected) in [(None, r#"{"a":1}"#), (Some(&template), r#"{"answer":{"a":1}}"#)] {
+            let answer = reply("\u{feff}{\"a\":1}".into(), template).expect("it is JSON");
+            let body = axum::body::to_bytes(answer.into_body(), 1_024).await.expect("it is whole");
+            assert_eq!(body, expected);
+        }
     }
 
     #[test]

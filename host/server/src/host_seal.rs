@@ -13,7 +13,7 @@ mod seen;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use daca_base::clock::Clock;
+use daca_base::clock::{Clock, unix_ms};
 use daca_base::{ErrorCode, json};
 use daca_model::admin::EffectsRequest;
 use daca_model::backend::{self, EFFECTS_METHOD, SharedStore, stored_json};
@@ -37,8 +37,17 @@ pub struct HostSeal {
 
 struct Inner {
     key: SharedKey,
+    clock: Clock,
     seen: Arc<SeenSeals>,
     refused: LogLimit,
+}
+
+impl Inner {
+    /// The time that another host can compare with its own, in milliseconds since 1970. A time that never goes back is that of
+    /// one process: it stays ahead of all others once a clock that was ahead has been set right.
+    fn now(&self) -> u64 {
+        unix_ms(self.clock.wall())
+    }
 }
 
 /// A request with its seal.
@@ -57,9 +66,13 @@ struct Sealed {
 impl HostSeal {
     /// The seals of the hosts that share this store. A single host shares none, and calls nobody.
     pub fn new(store: Option<Arc<dyn SharedStore>>) -> HostSeal {
+        HostSeal::with_clock(store, Clock::of_process().clone())
+    }
+
+    fn with_clock(store: Option<Arc<dyn SharedStore>>, clock: Clock) -> HostSeal {
         let inner = |store| {
             let (key, seen, refused) = (SharedKey::new(store), Arc::default(), LogLimit::every_second());
-            Arc::new(Inner { key, seen, refused })
+            Arc::new(Inner { key, clock, seen, refused })
         };
         HostSeal { inner: store.map(inner) }
     }
@@ -74,7 +87,7 @@ impl HostSeal {
         let key = inner.key.get().await?;
         let request = stored_json(request)?;
         let request = String::from_utf8_lossy(&request).into_owned();
-        let (at, nonce) = (Clock::of_process().unix_ms(), daca_model::new_id());
+        let (at, nonce) = (inner.now(), daca_model::new_id());
         let seal = mac(&key, &sealed_text(actor, at, &nonce, &request)).finalize().into_bytes();
         stored_json(&Sealed { at, nonce, request, seal: hex::encode(seal) }).map(Some)
     }
@@ -93,7 +106,7 @@ impl HostSeal {
         let is_readable = method == EFFECTS_METHOD && payload.len() <= MAX_SEALED;
         let sealed = json::read_object::<Sealed>(payload).ok().filter(|_| is_readable);
         // What is too old needs no key.
-        if let Some(sealed) = sealed.filter(|sealed| is_recent(sealed, Clock::of_process().unix_ms())) {
+        if let Some(sealed) = sealed.filter(|sealed| is_recent(sealed, inner.now())) {
             let key = inner.key.get().await.map_err(|error| CallError::Backend(error.as_not_applied()))?;
             if let Some((request, seal)) = unsealed(&key, actor, &sealed)
                 && let Some(call) = inner.seen.accept(seal, mark)
@@ -141,6 +154,7 @@ mod tests {
     use std::time::Duration;
 
     use async_trait::async_trait;
+    use daca_base::clock::moved::Machine;
     use daca_model::admin::{EffectsAction, EffectsChange, EffectsPage};
     use daca_model::backend::{SharedValue, SharedWriteError};
     use parking_lot::Mutex;
@@ -240,13 +254,33 @@ mod tests {
         assert!(open(&own).await.is_err());
     }
 
+    /// While it is ahead, its seals are of another time than that of the other hosts.
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_was_ahead_is_forgotten_once_it_is_set_right() {
+        let store = Arc::new(Store::default());
+        let host = |machine: &Machine| HostSeal::with_clock(Some(store.clone()), machine.clock());
+        let [machine, corrected] = [(); 2].map(|()| Machine::at(1_000_000_000_000));
+        let [one, other] = [&machine, &corrected].map(host);
+        let list = EffectsRequest::List(EffectsPage { from: 0, limit: 1, payload: true });
+        let target = actor("A/a");
+        let is_answered = async |from: &HostSeal, to: &HostSeal| {
+            let payload = from.close(&target, &list).await.expect("the key is there").expect("it is sealed");
+            to.open(&target, EFFECTS_METHOD, &payload, None).await.is_ok()
+        };
+        let ahead = Duration::from_secs(3_600);
+        corrected.sleep(ahead);
+        assert!(!is_answered(&one, &other).await && !is_answered(&other, &one).await);
+        corrected.set_back(ahead);
+        assert!(is_answered(&one, &other).await && is_answered(&other, &one).await);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn forged_calls_do_not_ask_a_store_that_is_away_each_time() {
         let store = Arc::new(Store::default());
         store.is_away.store(true, Ordering::Relaxed);
         let seal = HostSeal::new(Some(store.clone()));
         let forged = |at: u64| stored_json(&sealed(&[0; 32], at, "{}")).expect("it is JSON");
-        let (now, old) = (forged(Clock::of_process().unix_ms()), forged(0));
+        let (now, old) = (forged(unix_ms(Clock::of_process().wall())), forged(0));
         let target = actor("A/a");
         let refused = seal.open(&target, EFFECTS_METHOD, &old, None).await.map(drop);
         assert!(matches!(refused, Err(CallError::MethodReserved(_))), "{refused:?}");

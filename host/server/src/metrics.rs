@@ -33,12 +33,19 @@ use super::admin_state::AdminState;
 use super::answer::HttpError;
 
 pub(super) async fn metrics(State(state): State<AdminState>) -> Result<Response, HttpError> {
+    // It looks at all actors, of which there may be many.
+    let text = tokio::task::spawn_blocking(move || text(&state)).await;
+    let text = text.map_err(|_ended| CallError::Internal)??;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}
+
+fn text(state: &AdminState) -> Result<String, CallError> {
     let mut registry = Registry::default();
-    host(&mut registry, &state);
-    agents(&mut registry, &state);
+    host(&mut registry, state);
+    agents(&mut registry, state);
     let mut text = String::new();
     prometheus_text::encode(&mut text, &registry).map_err(|_cannot_fail_in_memory| CallError::Internal)?;
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+    Ok(text)
 }
 
 /// The metrics of the whole host. The library appends `_total` to the name of a counter, and a full stop to its help.

@@ -120,6 +120,22 @@ async fn a_guest_sees_nothing_of_the_machine() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A sidecar shows reminders at a path, and nobody can ask for such a segment of one.
+#[tokio::test]
+async fn no_reminder_or_timer_has_the_name_of_a_folder() -> anyhow::Result<()> {
+    let host = Host::start(&exerciser("")).await?;
+    for name in [".", ".."] {
+        let wake = json!({"name": name, "due_ms": 3_600_000});
+        for method in ["RegisterReminder", "RegisterTimer", "GetReminder"] {
+            let reply = host.call("Exerciser/a", method, &wake).await?;
+            assert_eq!(case(&reply), Some("invalid"), "{method} {name}: {reply}");
+        }
+        let reply = host.call("Exerciser/a", "UnregisterReminder", &json!({"name": name})).await?;
+        assert_eq!(case(&reply), None, "{name}: {reply}");
+    }
+    Ok(())
+}
+
 // ---- Optional exports.
 
 #[tokio::test]

@@ -1,3 +1,6 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
 
 /// Lists with an object whose key has a meaning for serde_json, and whose text holds such lists again. The escapes are chosen so
@@ -148,5 +151,27 @@ fn the_items_of_a_list_keep_their_bytes() {
     ] {
         let items = document(text).items().map(|item| item.bytes().clone()).collect::<Vec<_>>();
         assert_eq!(items, expected, "{text}");
+    }
+}
+
+/// Texts of which many are JSON or almost.
+fn texts() -> impl Strategy<Value = Vec<u8>> {
+    let token = prop::sample::select(vec![
+        "\u{feff}", "{", "}", "[", "]", "\"a\"", ":", ",", "1", "null", " ", "\n", "\0", "\u{e9}",
+    ]);
+    prop_oneof![vec(token, 0..6).prop_map(|tokens| tokens.concat().into_bytes()), vec(any::<u8>(), 0..12),]
+}
+
+proptest! {
+    /// Who only asks whether a text is JSON passes it on as it is, and a mark is no JSON.
+    #[test]
+    fn what_is_json_is_a_document_and_the_other_way_round_without_a_mark(text in texts()) {
+        let document = Document::parse(&Bytes::from(text.clone()));
+        let rest = text.strip_prefix(UTF8_MARK);
+        prop_assert_eq!(document.is_ok(), is_json(rest.unwrap_or(&text)));
+        prop_assert!(rest.is_none() || !is_json(&text));
+        if let Ok(document) = document {
+            prop_assert!(is_json(document.bytes()));
+        }
     }
 }

@@ -51,6 +51,17 @@ fn rollbacks_go_back_one_version_after_the_other() {
     assert_eq!(record.revision, 5);
 }
 
+/// The commands take digits in capitals.
+#[test]
+fn a_version_is_found_by_its_first_digits_in_capitals_as_well() {
+    let mut record = record();
+    record.apply(deploy("3f2a91bc", 100), &origin()).expect("it is deployed");
+    for digits in ["3f2a", "3F2A91BC"] {
+        assert_eq!(record.find(digits).expect("it is one"), Some("3f2a91bc".to_owned()), "{digits}");
+    }
+    assert_eq!(record.find("3F2B").expect("it is none"), None);
+}
+
 /// Others can write the store, too.
 #[test]
 fn a_name_that_is_none_is_kept_and_not_shown() {

@@ -181,6 +181,17 @@ async fn a_signature_that_comes_later_is_reported_with_its_component() -> anyhow
     Ok(())
 }
 
+/// Editors of Windows write such a mark.
+#[test]
+fn a_signature_is_read_without_a_byte_order_mark() -> anyhow::Result<()> {
+    let folder = TempDir::new()?;
+    let path = folder.path().join("a.wasm");
+    std::fs::write(&path, "old")?;
+    std::fs::write(signature_path(&path), "\u{feff}signature\n")?;
+    assert_eq!(ComponentFile::read(&path)?.signature.as_deref(), Some("signature\n"));
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_cannot_be_read_hides_nothing_that_comes_after_it() -> anyhow::Result<()> {
     let folder = TempDir::new()?;

@@ -19,6 +19,7 @@ fn identities() -> impl Strategy<Value = Option<CallIdentity>> {
     prop_oneof![
         Just(None),
         "[!-~]{1,200}".prop_map(|place| Some(CallIdentity::Message(place.into()))),
+        ".{1,200}".prop_map(|place| Some(CallIdentity::Message(place.into()))),
         "[ -~]{1,255}".prop_map(|key| CallIdentity::of_key(&key).ok()),
         Just(Some(CallIdentity::Attempt(SENT.into()))),
     ]
@@ -48,6 +49,7 @@ fn foreign_headers() -> impl Strategy<Value = HeaderMap> {
         "daca-once",
         "daca-waiting",
         "daca-message-id",
+        "daca-message-id-encoded",
         "daca-call-key",
         "dapr-reentrancy-id",
         "daca-woken",
@@ -92,6 +94,9 @@ proptest! {
         let context = context_of(&headers);
         for text in [&context.mark, &context.traceparent, &context.reentrancy_id].into_iter().flatten() {
             prop_assert!((1..=MAX_LEN).contains(&text.len()));
+        }
+        if let Some(CallIdentity::Message(place)) = &context.identity {
+            prop_assert!((1..=MAX_LEN).contains(&place.len()));
         }
         for waiting in &context.waiting {
             prop_assert!(ActorAddress::new(&waiting.agent_type, &waiting.id).is_ok());

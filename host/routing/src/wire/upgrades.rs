@@ -37,6 +37,20 @@ fn a_call_of_the_release_before_is_read_and_sent_as_it_was() {
     assert_eq!(sent, received);
 }
 
+/// It neither encodes nor decodes it, also if it looks as if it were encoded.
+#[test]
+fn the_identity_of_a_message_is_the_same_for_the_release_before() {
+    for place in ["b/t/0/1/1000", "100%41/t/0/1/1000", "küche/t/0/1/1000"] {
+        let value = HeaderValue::from_bytes(place.as_bytes()).expect("a value");
+        let received = HeaderMap::from_iter([(HeaderName::from_static(MESSAGE_ID), value)]);
+        let identity = context_of(&received).identity;
+        assert_eq!(identity, Some(CallIdentity::Message(place.into())), "{place}");
+        let sent = headers(&callee(), &CallContext { identity, ..CallContext::default() }, MARK_SENT);
+        // It would ignore one that is not ASCII.
+        assert_eq!(sent.get(MESSAGE_ID).map(String::as_str), Some(place).filter(|place| place.is_ascii()));
+    }
+}
+
 /// What a newer release adds is for hosts that know it.
 #[test]
 fn headers_that_this_release_does_not_know_change_nothing() {

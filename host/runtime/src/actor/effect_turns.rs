@@ -36,7 +36,7 @@ impl Actors {
 
     /// Makes dead letters of one actor's effects.
     async fn bury(&self, actor: ActorAddress) {
-        if !self.services.active.lock().contains_key(&actor) {
+        if !self.services.active.contains(&actor) {
             return;
         }
         let fired = FiredWakeup { key: effect_log::reminder(), token: 0 };
@@ -60,7 +60,7 @@ impl Actors {
     /// Tells an agent of one dead letter. If there are more, its turn has added the actor again.
     async fn tell(&self, actor: ActorAddress) {
         // An actor that is not active here any more is left to the host's reminder.
-        if self.services.active.lock().contains_key(&actor)
+        if self.services.active.contains(&actor)
             && let Err(error) = self.deliver(&actor, None, Work::Tell, context()).await
         {
             tracing::debug!(%actor, "the agent has not been told of a failed effect yet: {error}");
@@ -70,7 +70,7 @@ impl Actors {
     /// Removes the effects of one actor that have left. If that fails, the next firing of the host's reminder removes
     /// them, or the actor's next host.
     async fn remove_sent(&self, actor: ActorAddress) {
-        let activation = self.services.active.lock().get(&actor).cloned();
+        let activation = self.services.active.get(&actor);
         let backend = &*self.services.backend;
         if activation.is_none_or(|activation| !activation.lease.is_held(backend)) {
             return;

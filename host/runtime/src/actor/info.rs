@@ -47,17 +47,16 @@ impl Actors {
     /// Up to `limit` active actors, by type and id.
     pub fn list(&self, limit: usize) -> Vec<ActivationInfo> {
         let now = Instant::now();
-        let mut active = self.services.active.lock().values().cloned().collect::<Vec<_>>();
-        active.sort_by(|a, b| a.address.cmp(&b.address));
-        active.into_iter().take(limit).map(|activation| info(&activation, activation.snapshot(now))).collect()
+        let first = self.services.active.all().take(limit);
+        first.map(|activation| info(&activation, activation.snapshot(now))).collect()
     }
 
-    /// The current load of each agent type with active actors.
+    /// The current load of each agent type with active actors. It locks each actor once, so it is not for a thread that
+    /// serves.
     pub fn loads(&self) -> HashMap<Arc<str>, AgentLoad> {
         let now = Instant::now();
-        let active = self.services.active.lock().values().cloned().collect::<Vec<_>>();
         let mut loads = HashMap::<_, AgentLoad>::new();
-        for activation in active {
+        for activation in self.services.active.all() {
             let load = loads.entry(activation.address.agent_type.clone()).or_default();
             load.add(&activation.snapshot(now));
         }

@@ -90,7 +90,7 @@ impl Actors {
         call: ActorCall,
         context: CallContext,
     ) -> Option<Result<Bytes, CallError>> {
-        let activation = self.services.active.lock().get(&call.actor).cloned();
+        let activation = self.services.active.get(&call.actor);
         activation.filter(|activation| activation.lease.is_held(&*self.services.backend))?;
         Some(self.call_here(call, CallContext { is_direct: true, ..context }).await)
     }
@@ -288,7 +288,7 @@ impl Actors {
     /// Ends the activation of an actor that the sidecar has given up. Returns at once. The agent's hook runs after the
     /// turn that is under way, and nothing of either is committed. Does nothing if the actor is not active.
     pub fn give_up_actor(&self, actor: &ActorAddress) {
-        let activation = self.services.active.lock().get(actor).cloned();
+        let activation = self.services.active.get(actor);
         if let Some(activation) = activation {
             activation.give_up(&self.services);
         }
@@ -297,11 +297,11 @@ impl Actors {
     /// Ends every activation, as far as `deadline` allows. Called at shutdown, when no more calls arrive. Returns the
     /// number of activations that were left.
     pub async fn deactivate_all(&self, deadline: Instant) -> usize {
-        let active = self.services.active.lock().values().cloned().collect::<Vec<_>>();
+        let active = self.services.active.all().collect::<Vec<_>>();
         let all = self.deactivate(active.into_iter(), false);
         // Those that are left are counted below.
         tokio::time::timeout_at(deadline, all).await.ok();
-        self.services.active.lock().len()
+        self.services.active.len()
     }
 
     /// The agent types, by name.
@@ -355,6 +355,6 @@ impl Actors {
 
     /// Active actors.
     pub fn active(&self) -> usize {
-        self.services.active.lock().len()
+        self.services.active.len()
     }
 }

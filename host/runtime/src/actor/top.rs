@@ -52,10 +52,9 @@ impl Actors {
     pub fn top(&self, query: &TopWanted, now: Duration) -> TopFound {
         let look = self.services.active.looks.begin(now);
         let instant = Instant::now();
-        let active = self.services.active.lock().values().cloned().collect::<Vec<_>>();
         let mut loads = HashMap::<Arc<str>, AgentLoad>::new();
         let mut found = Vec::new();
-        for activation in active {
+        for activation in self.services.active.all() {
             let (snapshot, lately) = activation.look(instant, &look);
             let agent_type = &activation.address.agent_type;
             loads.entry(agent_type.clone()).or_default().add(&snapshot);

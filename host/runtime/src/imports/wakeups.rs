@@ -48,6 +48,7 @@ impl TurnScope {
                 "the time to live ends before it is due, so it could never fire".into(),
             ));
         }
+        check_is_segment(&name)?;
         self.check_payload("the data", data.len())?;
         check_wakeup_data(kind, &data)?;
         let registration = Registration {
@@ -75,6 +76,7 @@ impl TurnScope {
         name: String,
     ) -> Result<Option<(Vec<u8>, Schedule)>, Error> {
         check_wakeup_name(&name)?;
+        check_is_segment(&name)?;
         let key = WakeupKey { kind, name };
         let registration = match self.staged.wakeups.get(&key) {
             Some(staged) => staged.clone(),
@@ -125,6 +127,17 @@ fn check_wakeup_name(name: &str) -> Result<(), Error> {
     check_name("name", name)
 }
 
+/// Checks that a name can be a segment of a path: a sidecar shows reminders at one, and whoever asks for it leaves such a
+/// segment out, encoded or not. One from before this check can be unregistered.
+fn check_is_segment(name: &str) -> Result<(), Error> {
+    match name {
+        "." | ".." => Err(Error::Invalid(format!(
+            "the name {name:?} is one or two dots, which paths treat as a folder"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Checks the data of a reminder. The host marks some by itself, and takes its mark off again.
 fn check_wakeup_data(kind: WakeupKind, data: &[u8]) -> Result<(), Error> {
     if kind == WakeupKind::Reminder && begins_like_once_mark(data) {
@@ -173,6 +186,17 @@ mod tests {
         let of_other_host = CallContext { is_woken: true, ..CallContext::default() };
         assert_eq!(due_in(of_other_host.with(&caller)), least);
         assert_eq!(due_in(CallContext::default().with(&caller)), Duration::ZERO);
+    }
+
+    #[test]
+    fn no_name_is_left_out_of_a_path() {
+        for name in [".", ".."] {
+            let refused = check_is_segment(name);
+            assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+        }
+        for name in ["...", "a.", ".a", "%2E"] {
+            assert!(check_is_segment(name).is_ok(), "{name}");
+        }
     }
 
     #[test]

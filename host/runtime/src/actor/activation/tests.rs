@@ -40,7 +40,7 @@ async fn an_actor_that_is_given_up_again_and_again_ends_once_and_its_queue_has_r
     let mut third = pin!(host.call("a", "add", "3"));
     assert!(poll!(first.as_mut()).is_pending());
     host.backend.has_held().await;
-    let activation = host.actors.services.active.lock().values().next().cloned().expect("it is active");
+    let activation = host.actors.services.active.all().next().expect("it is active");
     let queued = || activation.snapshot(Instant::now()).queued;
     (0..1_000).for_each(|_| host.actors.give_up_actor(&actor("a")));
     assert_eq!(queued(), 1);
@@ -256,7 +256,7 @@ async fn entry(activation: &Activation) -> Rank {
 async fn an_old_entry_gives_up_nothing_of_an_actor_that_was_in_use_since() {
     let host = FakeHost::start(FakeBackend::sound()).await;
     assert_eq!(host.call("a", "add", "1").await, ok("1"));
-    let activation = host.actors.services.active.lock().values().next().cloned().expect("it is active");
+    let activation = host.actors.services.active.all().next().expect("it is active");
     let old = entry(&activation).await;
     assert_eq!(host.call("a", "add", "2").await, ok("12"));
     let new = entry(&activation).await;
