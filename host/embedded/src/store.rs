@@ -303,7 +303,8 @@ mod tests {
         let hog = std::iter::from_fn(|| store.reads().try_now("A", 1)).collect::<Vec<_>>();
         assert_eq!(hog.len(), 14, "16 without the floor of B");
         let keys = ["key".to_owned()];
-        let one_more = store.read(&actor("A"), &keys, u64::MAX);
+        let a = actor("A");
+        let one_more = store.read(&a, &keys, u64::MAX);
         assert!(tokio::time::timeout(Duration::from_millis(20), one_more).await.is_err());
         assert!(matches!(store.read(&actor("B"), &keys, u64::MAX).await.as_deref(), Ok([None])));
         drop(hog);

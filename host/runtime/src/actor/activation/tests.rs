@@ -208,7 +208,7 @@ async fn idle_instances_are_not_dropped_for_another_type_to_which_they_are_not_e
     for id in ["a", "b", "c", "d", "e"] {
         assert_eq!(host.call(id, "add", "1").await, ok("1"));
     }
-    let last = host.actors.services.active.lock().get(&actor("e")).cloned().expect("it is active");
+    let last = host.actors.services.active.get(&actor("e")).expect("it is active");
     entry(&last).await;
     let of_a = memory.accounts().into_iter().filter(|account| account.agent_type.as_deref() == Some("A"));
     let used = of_a.map(|account| account.bytes).sum::<u64>();
