@@ -51,6 +51,25 @@ fn rollbacks_go_back_one_version_after_the_other() {
     assert_eq!(record.revision, 5);
 }
 
+/// A store and a sidecar take a value of some size, and a record that they do not take can never be changed again.
+#[test]
+fn the_longest_refusals_leave_a_record_that_can_be_stored() {
+    let mut record = record();
+    for text in ["x", "\n", "\"", "\u{202e}", "ü"] {
+        for _ in 0..MAX_HISTORY {
+            let (version, text) = ("f".repeat(64), text.repeat(1024 * 1024));
+            let change = Change::Refuse { version, code: ErrorCode::ScriptInvalid, text };
+            let origin = Origin { source: Source::Api, initiated_by: "i".repeat(1024 * 1024) };
+            record.apply(change, &origin).expect("it is recorded");
+        }
+        let stored = serde_json::to_vec(&record).expect("it is JSON");
+        assert!(stored.len() < 256 * 1024, "{text:?}: {} bytes", stored.len());
+        let event = record.history.back().expect("it is remembered");
+        assert!(!event.text.contains(char::is_control) && event.text.ends_with('…'), "{}", event.text);
+    }
+    record.apply(deploy("v2", 100), &origin()).expect("it is deployed");
+}
+
 /// Others can write the store, too.
 #[test]
 fn a_name_that_is_none_is_kept_and_not_shown() {
