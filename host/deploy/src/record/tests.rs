@@ -173,6 +173,27 @@ fn a_record_from_before_there_was_a_number_has_the_first_format() {
     assert_eq!(read(text.replace(number, "").as_bytes()), Ok(record));
 }
 
+/// Others can write the store, too, and labels are in lines of the log.
+#[test]
+fn a_record_with_a_label_that_no_host_gives_is_refused() {
+    let digest = "a".repeat(64);
+    let first = Record::first(digest.clone(), metadata("1", false), None, &origin());
+    let label = |label: &str| {
+        let in_versions =
+            Record { versions: BTreeMap::from([(digest.clone(), metadata(label, false))]), ..first.clone() };
+        let in_schemas = Record { schemas: BTreeSet::from([label.to_owned()]), ..first.clone() };
+        let as_first = Record { first_label: Some(label.to_owned()), ..first.clone() };
+        [in_versions, in_schemas, as_first]
+    };
+    let is_read = |record: &Record| read(&serde_json::to_vec(record).expect("it is JSON")).is_ok();
+    for good in ["1", "of the ä", &"x".repeat(64)] {
+        assert!(label(good).iter().all(is_read), "{good:?}");
+    }
+    for bad in ["1\n2026-01-01T00:00:00Z  INFO daca: forged", "\u{1b}[2J", &"x".repeat(65)] {
+        assert!(!label(bad).iter().any(is_read), "{bad:?}");
+    }
+}
+
 #[test]
 fn a_record_of_a_newer_format_is_recognised_whatever_else_it_has() {
     assert_eq!(read(br#"{"format":2,"serving":["in another form"]}"#), Err(ReadError::TooNew(2)));
