@@ -77,7 +77,10 @@ async fn a_body_with_an_uncertain_end_is_refused_and_the_connection_closed() -> 
         ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", two),
         ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", two),
         ("Transfer-Encoding: chunked\r\nContent-Length: 0\r\n", two),
+        ("Content-Length: 5\r\nContent-Length: 5\r\n", two),
+        ("Content-Length: 5, 5\r\n", two),
         ("Transfer-Encoding: gzip\r\n", foreign),
+        ("Transfer-Encoding: , chunked\r\n", foreign),
     ] {
         // The text comes back once the host has closed the connection.
         let head = format!("POST /chat/a HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
@@ -87,18 +90,55 @@ async fn a_body_with_an_uncertain_end_is_refused_and_the_connection_closed() -> 
     Ok(())
 }
 
+/// hyper would take each of these heads, and the one that is smuggled behind it as well.
+#[tokio::test]
+async fn no_form_of_a_head_leads_another_one_past_the_host() -> anyhow::Result<()> {
+    let host = Host::start(&default_manifest()).await?;
+    let bad = "POST /chat/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let smuggled = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for head in [
+        bad.to_owned(),
+        format!("\r\n{bad}"),
+        format!("\n\r\n{bad}"),
+        format!("{}{bad}", "\r\n".repeat(100)),
+        bad.replacen("\r\n", "\n", 1),
+        bad.replace("localhost\r\n", "localhost\n"),
+        bad.replace("chunked\r\n\r\n", "chunked\r\n\n"),
+        bad.replacen("\r\n", "\n", 5),
+        bad.replace("Transfer-Encoding: chunked", "Content-Length: 4"),
+        bad.replace("chunked", ", chunked"),
+    ] {
+        let text = exchange(&host.app, format!("{head}{smuggled}").as_bytes())?;
+        assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head:?}: {text}");
+        assert_eq!(text.matches("\r\ndaca-error: ").count(), 1, "{head:?}: {text}");
+        assert_eq!(code(&Answer::of_text(&text)?), (400, Some("request-unreadable")), "{head:?}");
+    }
+    // Some old clients send an empty line behind a body.
+    let text = exchange(&host.app, format!("\r\n{smuggled}\r\n{bad}{smuggled}").as_bytes())?;
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+    assert_eq!(text.matches("HTTP/1.1 200 OK\r\n").count(), 1, "{text}");
+    assert_eq!(text.matches("\r\ndaca-error: request-unreadable\r\n").count(), 1, "{text}");
+    Ok(())
+}
+
 /// Behind what a body may have besides its bytes, too.
 #[tokio::test]
-async fn a_bad_head_is_refused_behind_a_body_with_extensions_and_trailers() -> anyhow::Result<()> {
+async fn a_bad_head_is_refused_behind_a_body_in_any_form_that_is_taken() -> anyhow::Result<()> {
     let host = Host::start(&default_manifest()).await?;
     let first = "POST /chat/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
     let message = r#"{"role": "user", "content": "Hi"}"#;
-    let body = format!("{:x};a=\"b\"\r\n{message}\r\n0 ; c\r\nx: y\r\nz: y\r\n\r\n", message.len());
+    let length = message.len();
     let second = first.replace("Transfer-", "Content-Length: 5\r\nTransfer-");
-    let text = exchange(&host.app, format!("{first}{body}{second}").as_bytes())?;
-    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains("Got your message: Hi"), "{text}");
-    assert_eq!(text.matches("\r\ndaca-error: request-unreadable\r\n").count(), 1, "{text}");
-    assert!(text.contains("\"code\":\"request-unreadable\""), "{text}");
+    for body in [
+        format!("{length:x};a=\"b\"\r\n{message}\r\n0 ; c\r\nx: y\r\nz: y\r\n\r\n"),
+        format!("{length:020x}\r\n{message}\r\n0\r\n\r\n"),
+        format!("{length:x}\r\n{message}\r\n0\r\nx: y\nz: y\r\n\r\n"),
+    ] {
+        let text = exchange(&host.app, format!("{first}{body}{second}").as_bytes())?;
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains("Got your message: Hi"), "{text}");
+        assert_eq!(text.matches("\r\ndaca-error: request-unreadable\r\n").count(), 1, "{body:?}: {text}");
+        assert!(text.contains("\"code\":\"request-unreadable\""), "{text}");
+    }
     Ok(())
 }
 

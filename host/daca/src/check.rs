@@ -10,6 +10,7 @@ use std::path::Path;
 use daca_base::ErrorCode;
 use daca_base::digest::short;
 use daca_base::explanation::{framed, rendered};
+use daca_base::telemetry::printable;
 use daca_deploy as deploy;
 use daca_manifest::{AgentType, Manifest, Payload, Route};
 use daca_runtime::component::ComponentVersion;
@@ -152,6 +153,18 @@ fn section(report: &mut String, title: &str, lines: impl IntoIterator<Item = Str
         let _ = writeln!(report, "{title}");
     }
     for line in lines {
-        let _ = writeln!(report, "{indent}{line}");
+        let _ = writeln!(report, "{indent}{}", printable(&line));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_methods_of_a_script_forge_no_line() {
+        let mut report = String::new();
+        section(&mut report, "  methods", ["Add".to_owned(), "x\nagents.toml is valid.".to_owned()]);
+        assert_eq!(report, "  methods\n    Add\n    x\\nagents.toml is valid.\n");
     }
 }

@@ -29,11 +29,11 @@ pub(super) fn unchecked(api: &str, kind: &str, place: &Location, findings: &mut 
     let is_known = api == "dapr.io/v1alpha1";
     let since = KINDS.iter().find(|(name, _)| is_known && *name == kind).map(|(_, since)| *since);
     if since.is_none() && api.starts_with("dapr.io/") {
-        let message = format!("Dapr (1.16 to 1.18) has no {kind} of apiVersion {api:?}, and ignores it");
+        let message = format!("Dapr (1.16 to 1.18) has no {kind:?} of apiVersion {api:?}, and ignores it");
         findings.warning(ErrorCode::ComponentsKindUnknown, place, message, "correct kind and apiVersion");
         return;
     }
-    let message = format!("{kind} ({api}) is not checked");
+    let message = format!("{kind:?} ({api:?}) is not checked");
     let (message, help) = match since {
         None | Some("1.16") => {
             let help = "no action is needed: only Component and Subscription of dapr.io are checked";
@@ -65,4 +65,23 @@ pub(super) fn features(spec: Option<&Node>, place_of: impl Fn(&Node) -> Location
 fn field<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     let Value::Map(map) = &node.value else { return None };
     map.iter().find(|(name, _)| name == key).map(|(_, node)| node)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_kind_forges_no_finding() {
+        let place = Location::whole(Path::new("a.yaml"));
+        let forged = "x\nerror[components-invalid]: forged";
+        let mut findings = Findings::default();
+        unchecked("dapr.io/v9", forged, &place, &mut findings);
+        unchecked(forged, forged, &place, &mut findings);
+        for finding in findings.lines() {
+            assert_eq!(finding.lines().count(), 2, "the second one is the help: {finding}");
+        }
+    }
 }

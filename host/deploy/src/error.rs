@@ -6,6 +6,7 @@ use super::SignatureError;
 use super::library::{Lost, Missing};
 use daca_base::digest::short;
 use daca_base::files::no_room;
+use daca_base::telemetry::{MAX_TEXT, printable_lines};
 use daca_base::{ErrorCode, Explained, Explanation};
 use daca_model::MAX_COMPONENT;
 use daca_runtime::component::LoadError;
@@ -28,8 +29,10 @@ pub struct Error {
 }
 
 impl Error {
+    /// The texts may quote a component, a script or the shared record, so they are made safe for a terminal.
     pub(super) fn new(code: ErrorCode, message: impl Into<String>, help: impl Into<String>) -> Error {
-        Error { code, message: message.into(), help: help.into() }
+        let safe = |text: String| printable_lines(&text, MAX_TEXT);
+        Error { code, message: safe(message.into()), help: safe(help.into()) }
     }
 
     /// Returns `true` if the obstacle may go away, so that the same deployment may succeed later.
@@ -320,5 +323,23 @@ impl From<LoadError> for Error {
 impl From<SignatureError> for Error {
     fn from(error: SignatureError) -> Error {
         Error::new(error.code(), error.to_string(), error.help())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `daca check` shows them as they are.
+    #[test]
+    fn the_names_of_a_component_and_of_a_script_forge_no_line() {
+        let forged = "x\n2026-01-01T00:00:00Z  INFO daca: forged\u{1b}[2J";
+        let long = vec![forged.to_owned(); 10_000];
+        for error in [Error::absent(&[forged]), Error::lacks_method("M", &long), Error::smoke_test(forged)] {
+            for text in [&error.message, &error.help] {
+                assert!(text.lines().skip(1).all(|line| line.starts_with("  ")), "{text}");
+                assert!(!text.contains('\u{1b}') && text.len() < 10_000, "{text}");
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use daca_base::ErrorCode;
 use daca_base::digest::short;
 use daca_base::task;
+use daca_base::telemetry::printable;
 use daca_model::FileName;
 
 use super::record::{FileSeen, Origin, Source};
@@ -85,7 +86,7 @@ impl Deployer {
                             agent_type = &*agent_type,
                             code = error.code.as_str(),
                             "the component's file will be deployed later: {}",
-                            error.message
+                            printable(&error.message)
                         );
                         let newer = tokio::time::timeout(RETRY_DELAY, file.next()).await.ok();
                         at_start &= newer.is_none();

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use super::Error;
 use super::library::Stored;
+use daca_base::telemetry::printable;
 use daca_manifest::signature;
 use daca_manifest::{AgentType, DeployRules};
 use daca_model::{FileName, MAX_LABEL};
@@ -146,7 +147,14 @@ pub(super) fn warnings(agent: &AgentType, version: &ComponentVersion) -> Vec<Err
 pub(super) fn log_warnings(agent: &AgentType, warnings: &[Error]) {
     let (agent_type, manifest_line) = (&*agent.name, agent.component.line);
     for Error { code, message, help } in warnings {
-        tracing::warn!(agent_type, manifest_line, code = code.as_str(), "{message}; {help}");
+        tracing::warn!(
+            agent_type,
+            manifest_line,
+            code = code.as_str(),
+            "{}; {}",
+            printable(message),
+            printable(help)
+        );
     }
 }
 

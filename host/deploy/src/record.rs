@@ -20,6 +20,7 @@ pub(super) use change::Change;
 pub use change::ChangeOutcome;
 use daca_base::digest::{begins_with, short};
 use daca_base::json::UnknownFields;
+use daca_base::telemetry::printable_within;
 use daca_model::FileName;
 use daca_model::admin::Word;
 pub(super) use format::{ReadError, read, read_local};
@@ -32,6 +33,9 @@ const MAX_REVISIONS: u64 = 1 << 48;
 const MAX_HISTORY: usize = 50;
 /// The maximum number of pinned actors of a type: each turn looks among them.
 const MAX_PINS: usize = 1_000;
+/// The bytes of one text in the history, which may quote a component: the record as a whole must stay within what a sidecar
+/// sends and a store takes, or nothing could be changed any more.
+const MAX_EVENT_TEXT: usize = 1024;
 
 /// The format of a record from before there was a number.
 fn first_format() -> u32 {
@@ -340,6 +344,7 @@ impl Record {
         ChangeOutcome { outcome, version, share, previous: Some(self.serving.clone()) }
     }
 
+    /// Adds an event to the history. Its texts are bounded and printable, whoever has written what they quote.
     fn remember(
         &mut self,
         kind: EventKind,
@@ -351,14 +356,15 @@ impl Record {
         if self.history.len() >= MAX_HISTORY {
             self.history.pop_front();
         }
+        let bounded = |text: &str| printable_within(text, MAX_EVENT_TEXT).into_owned();
         self.history.push_back(Event {
             at: now(),
             kind: kind.into(),
             version,
             source: origin.source.into(),
-            initiated_by: origin.initiated_by.clone(),
+            initiated_by: bounded(&origin.initiated_by),
             code,
-            text,
+            text: bounded(&text),
             unknown: UnknownFields::default(),
         });
     }

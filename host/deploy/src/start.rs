@@ -22,6 +22,7 @@ use daca_manifest::signature;
 use super::Error;
 use daca_base::ErrorCode;
 use daca_base::digest::short;
+use daca_base::telemetry::printable;
 use daca_manifest::{AgentType, DeployRules};
 use daca_model::FileName;
 use daca_model::backend::SharedStore;
@@ -127,7 +128,7 @@ impl Loader {
             agent_type = %self.agent.name,
             code = why.code.as_str(),
             "no component here can serve; asking the other hosts for theirs: {}",
-            why.message
+            printable(&why.message)
         );
         let (record, stored) = wait_for_others(shared, why).await?;
         let digest = record.serving.clone();
@@ -190,7 +191,7 @@ impl Loader {
                         "version {} cannot serve here; version {} serves its actors: {}",
                         record.name(&digest),
                         record.name(&record.serving),
-                        error.message
+                        printable(&error.message)
                     );
                     left_out.insert(digest);
                     continue;
@@ -236,7 +237,7 @@ impl Loader {
             agent_type = %self.agent.name,
             code = why.code.as_str(),
             "{name} contains the version that serves, and replaces the kept copy: {}",
-            why.message
+            printable(&why.message)
         );
         self.folder.store(&digest, stored).await?;
         Ok(version)

@@ -252,7 +252,7 @@ impl EffectDelivery for Embedded {
             let delivered = subscribers.deliver_all(&*inbound, pubsub, topic, &event).await;
             if let Err(error) = delivered {
                 let code = ErrorCode::EventSetAsideFailed.as_str();
-                tracing::error!(code, "an event for {pubsub}/{topic} is lost: {error}");
+                tracing::error!(code, "{}", lost([pubsub, topic], &error));
             }
         });
         Ok(())
@@ -350,6 +350,23 @@ fn quota_of(agent: &AgentType) -> Quota {
     }
 }
 
+/// The line about an event of the host itself that nobody has handled. It may have an agent's own words.
+fn lost([pubsub, topic]: [&str; 2], error: &Error) -> String {
+    printable(&format!("an event for {pubsub}/{topic} is lost: {error}")).into_owned()
+}
+
 fn is_starting() -> Error {
     Error::Unavailable("the host is starting".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_an_agent_that_fails_forge_no_line() {
+        let error = Error::Other("no\n2026-01-01T00:00:00Z  INFO daca: forged".into());
+        let line = lost(["p", "t"], &error);
+        assert!(line.starts_with("an event for p/t is lost: ") && !line.contains('\n'), "{line}");
+    }
 }

@@ -8,7 +8,7 @@ use oxc::ast_visit::{Visit, walk};
 use oxc::semantic::Scoping;
 use oxc::span::Span;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, quoted};
 
 /// The parameters of the function whose body a script becomes. A script that had one of the names would hide it.
 const RESERVED: [&str; 3] = ["__daca_exported", "__daca_sdk", "babelHelpers"];
@@ -57,7 +57,8 @@ impl<'a> Visit<'a> for Forbidden<'_> {
 
     fn visit_identifier_reference(&mut self, it: &IdentifierReference<'a>) {
         if self.sets_constant(it) {
-            self.find(it.span, format!("`{}` is a constant, and cannot be set", it.name));
+            let name = quoted(it.name.as_str());
+            self.find(it.span, format!("`{name}` is a constant, and cannot be set"));
         }
     }
 
@@ -65,7 +66,8 @@ impl<'a> Visit<'a> for Forbidden<'_> {
         if let ModuleExportName::IdentifierReference(local) = &it.local
             && !self.exists(local)
         {
-            self.find(local.span, format!("`{}` is exported, and does not exist", local.name));
+            let name = quoted(local.name.as_str());
+            self.find(local.span, format!("`{name}` is exported, and does not exist"));
         }
     }
 

@@ -267,6 +267,26 @@ mod tests {
         assert!(problem(&" ".repeat(MAX_SCRIPT as usize + 1)).2.contains("maximum"));
     }
 
+    /// It is kept in the record of a type.
+    #[test]
+    fn a_problem_is_short_however_long_the_name_is_that_it_quotes() {
+        let long = "é".repeat(400 * 1024 / 2);
+        for (source, words) in [
+            (format!("export {{ {long} }};\nexport default agent(class {{}});"), "does not exist"),
+            (format!("const {long} = 1;\n{long}++;\nexport default agent(class {{}});"), "cannot be set"),
+            (format!("import {{ {long} }} from \"@daca/sdk\";"), "the SDK has no export"),
+            // The parser's own.
+            (format!("const {long} = 1;\nconst {long} = 2;\nexport default agent(class {{}});"), "é"),
+        ] {
+            let (_, _, message) = problem(&format!("{IMPORT}{source}"));
+            let bytes = message.len();
+            assert!(
+                message.contains(words) && message.contains('…') && bytes < 1_100,
+                "{bytes}: {message:.99}"
+            );
+        }
+    }
+
     #[test]
     fn types_of_other_files_are_left_out() {
         let source = |line: &str| format!("{IMPORT}{line}\nexport default agent(class {{ M(it: M) {{}} }});");

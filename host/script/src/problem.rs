@@ -1,6 +1,13 @@
 //! What is wrong with a script, for its author.
 
+use std::borrow::Cow;
+
 use oxc::diagnostics::OxcDiagnostic;
+
+/// The bytes of a message. One of the parser may quote an identifier, which may be as long as a script.
+const MAX_MESSAGE: usize = 1024;
+/// The bytes of a name in a message.
+const MAX_NAME: usize = 100;
 
 /// What is wrong with a script, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
@@ -27,7 +34,7 @@ impl Problem {
         let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
         let message: String = message.into();
         // It becomes a part of one line.
-        let message = message.trim_end().to_owned();
+        let message = shortened(message.trim_end(), MAX_MESSAGE).into_owned();
         Problem { line: count(line), column: count(column), message }
     }
 
@@ -35,5 +42,17 @@ impl Problem {
         let offset = diagnostic.labels.iter().next().map_or(0, |label| label.span().start);
         let help = diagnostic.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
         Problem::at(source, offset, format!("{}{help}", diagnostic.message))
+    }
+}
+
+/// A name of the script's, as a message quotes it.
+pub(crate) fn quoted(name: &str) -> Cow<'_, str> {
+    shortened(name, MAX_NAME)
+}
+
+fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    match text.len() > most {
+        true => Cow::Owned(format!("{}…", &text[..text.floor_char_boundary(most)])),
+        false => Cow::Borrowed(text),
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A test of `guest/js` compares both lists with the SDK.
 
+use crate::problem::quoted;
+
 /// The values that the SDK exports.
 const EXPORTS: &[&str] = &[
     "Failed",
@@ -49,5 +51,5 @@ pub(crate) fn is_type(name: &str) -> bool {
 
 /// What to say of a name that it does not have.
 pub(crate) fn lacks(name: &str) -> String {
-    format!("the SDK has no export `{name}`; it has {}", EXPORTS.join(", "))
+    format!("the SDK has no export `{}`; it has {}", quoted(name), EXPORTS.join(", "))
 }

@@ -50,6 +50,12 @@ pub(super) fn two_lengths() -> HttpError {
     HttpError::new(ErrorCode::RequestUnreadable, detail)
 }
 
+/// The answer to any other length that two readers may understand in two ways.
+pub(super) fn uncertain_length() -> HttpError {
+    let detail = "The end of the body is uncertain: a head has one Content-Length, which is a number, or one Transfer-Encoding (RFC 9112, section 6.3).";
+    HttpError::new(ErrorCode::RequestUnreadable, detail)
+}
+
 /// Refuses bodies with a content encoding, for all requests of a router.
 pub(super) async fn refuse(request: Request, next: Next) -> Response {
     match check(request.headers()) {

@@ -12,12 +12,16 @@ use serde_json::json;
 use super::dead_letters::{self, TopicDeadLetter, Tries};
 use daca_base::ErrorCode;
 use daca_base::digest;
-use daca_base::json::{self, Document};
+use daca_base::json::{self, Document, MAX_DEPTH};
 use daca_base::telemetry::printable;
 use daca_manifest::Subscription;
 use daca_model::CallIdentity;
 use daca_model::backend::EventOutcome;
 use daca_runtime::actor::Actors;
+
+/// The maximum depth of an event that is embedded in its dead letter. The letter is one level deeper, and its own envelope
+/// another one: a deeper event could not be published, or its letter not be received.
+const MAX_EMBEDDED_DEPTH: usize = MAX_DEPTH - 2;
 
 /// The identity of a repeated event: its source and its id, which together are unique among all events (CloudEvents
 /// 1.0, `id`), and the subscription, since each of them handles it. `None` for an event without both.
@@ -101,12 +105,13 @@ fn written(subscription: &Subscription, event: DeadEvent<'_>, reason: &str) -> T
                     letter[field] = dead_letters::shortened(text).into();
                 }
             }
-            (hash_of(path, event), &event.bytes()[..], Some(("event", event.clone())))
+            let content = match event.is_deeper_than(MAX_EMBEDDED_DEPTH) {
+                true => encoded(event.bytes()),
+                false => ("event", event.clone()),
+            };
+            (hash_of(path, event), &event.bytes()[..], Some(content))
         }
-        DeadEvent::Bytes(bytes) => {
-            let encoded = base64::engine::general_purpose::STANDARD.encode(bytes);
-            (None, &bytes[..], Some(("data_base64", Document::of_text(&encoded))))
-        }
+        DeadEvent::Bytes(bytes) => (None, &bytes[..], Some(encoded(bytes))),
         DeadEvent::Unread(headers) => {
             dead_letters::add_headers(&mut letter, headers);
             (None, &[][..], None)
@@ -121,8 +126,15 @@ fn written(subscription: &Subscription, event: DeadEvent<'_>, reason: &str) -> T
     TopicDeadLetter { name, attempts: *attempts, whole, short }
 }
 
+/// The field of a dead letter that has bytes as they are.
+fn encoded(bytes: &Bytes) -> (&'static str, Document) {
+    let encoded = base64::engine::general_purpose::STANDARD.encode(bytes);
+    ("data_base64", Document::of_text(&encoded))
+}
+
 #[cfg(test)]
 mod tests {
+    use daca_model::cloud_event;
     use serde_json::Value;
 
     use super::*;
@@ -158,5 +170,39 @@ mod tests {
             assert_ne!(id(path, other.clone()), known, "{path} {other}");
         }
         assert_ne!(id("/a", event("s", "11")), id("/a", event("s1", "1")));
+    }
+
+    /// As the embedded backend and Dapr publish it, and a subscription to the dead-letter topic receives it.
+    #[test]
+    fn the_dead_letter_of_an_event_of_any_depth_arrives_with_the_event() {
+        let subscription = Subscription {
+            pubsub: "p".into(),
+            topic: "t".into(),
+            path: "/in".into(),
+            log: None,
+            call: None,
+            dead_letter: None,
+            attempts: 1,
+        };
+        for (depth, field) in [(126, "event"), (127, "data_base64"), (128, "data_base64")] {
+            let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
+            let text = format!(r#"{{"source":"s","id":"1","data":{open}{close}}}"#);
+            let event = Document::parse(&text.clone().into()).expect("it is JSON");
+            let letter = written(&subscription, DeadEvent::Event(&event), "no");
+            let published = cloud_event::envelope("1", "daca", "p", "t", &letter.whole);
+            let published = published.unwrap_or_else(|error| panic!("{depth}: {error}"));
+            let received = cloud_event::data(published.bytes());
+            let received = received.unwrap_or_else(|error| panic!("{depth}: {error}"));
+            let content = received.field(field).unwrap_or_else(|| panic!("{depth}: no {field}"));
+            let content = match content.text() {
+                Some(encoded) => base64::engine::general_purpose::STANDARD
+                    .decode(encoded.as_bytes())
+                    .expect("it is base64"),
+                None => content.bytes().to_vec(),
+            };
+            assert_eq!(String::from_utf8_lossy(&content), text, "{depth}");
+            assert_eq!(received.field("id").and_then(|id| id.text()).as_deref(), Some("1"), "{depth}");
+            assert_eq!(Some(letter.name), hash_of("/in", &event), "{depth}");
+        }
     }
 }

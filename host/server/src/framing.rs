@@ -1,13 +1,12 @@
 //! The end of a request's body, behind which the next head begins, for the [`super::head_filter`].
 //!
 //! Only unambiguous bodies are followed: without a length, with one, or in chunks. If a byte of a body were mistaken for
-//! one of a head, a request could be smuggled in a body. Extensions of chunks and trailers are followed as hyper reads
-//! them (`proto/h1/decode.rs` of hyper 1.12), except that a bare LF in a trailer is not. What hyper refuses of them ends
-//! the connection.
+//! one of a head, a request could be smuggled in a body. Chunks, their extensions and trailers are followed as hyper reads
+//! them (`proto/h1/decode.rs` of hyper 1.12), to the last form that it takes. What it refuses of them ends the connection.
 
 /// The bytes of a header's value that are examined.
 const MAX_VALUE: usize = 64;
-/// The digits of a size: too few to overflow.
+/// The digits of a length: too few to overflow.
 const MAX_DIGITS: u8 = 15;
 /// The bytes of the extensions of one chunk, and those of all trailers, that are followed. hyper's limits are the same.
 const MAX_EXTRA: u16 = 16 * 1024;
@@ -45,6 +44,10 @@ pub(super) enum FramingFault {
     TwoLengths,
     /// There is a transfer coding that is not `chunked`.
     ForeignCoding,
+    /// There is any other doubt, such as two lengths, or one that is not a number.
+    Uncertain,
+    /// A line of the head ends with an LF alone.
+    BareLf,
     /// These are the first bytes of HTTP/2, which has other frames.
     Http2,
 }
@@ -89,19 +92,20 @@ impl Framing {
         self.is_doubtful |= self.length.is_none() && !self.is_chunked;
     }
 
-    /// What is wrong with it, if it is certain.
+    /// What is wrong with it. There is something if, and only if, [`Framing::body`] has no answer.
     pub(super) fn fault(&self) -> Option<FramingFault> {
         match self {
             _ if self.has_length && self.has_coding => Some(FramingFault::TwoLengths),
             _ if self.is_foreign => Some(FramingFault::ForeignCoding),
             _ if self.is_enormous => Some(FramingFault::Enormous),
+            _ if self.is_doubtful => Some(FramingFault::Uncertain),
             _ => None,
         }
     }
 
     /// The head has ended. `None` if the end of the body is uncertain.
     pub(super) fn body(&self) -> Option<Body> {
-        let body = if self.is_chunked { Body::Size(0, 0) } else { Body::Rest(self.length.unwrap_or(0)) };
+        let body = if self.is_chunked { Body::Size(0, false) } else { Body::Rest(self.length.unwrap_or(0)) };
         (!self.is_doubtful).then_some(body)
     }
 }
@@ -121,8 +125,8 @@ fn is_enormous(digits: &[u8]) -> bool {
 pub(super) enum Body {
     /// So many bytes are left.
     Rest(u64),
-    /// In the size of a chunk, with the number of its digits so far.
-    Size(u64, u8),
+    /// In the size of a chunk, behind a digit of it or not.
+    Size(u64, bool),
     /// Behind the size, with the bytes of its extensions so far.
     Extension(u64, u16),
     SizeLf(u64),
@@ -135,7 +139,7 @@ pub(super) enum Body {
     EndLf,
     /// Behind it.
     Ended,
-    /// Not a supported framing.
+    /// What hyper refuses.
     Lost,
 }
 
@@ -166,25 +170,26 @@ impl Body {
     /// The position behind a byte of chunk framing.
     fn after(self, byte: u8) -> Body {
         match (self, byte) {
-            (Body::Size(size, digits), _) if byte.is_ascii_hexdigit() && digits < MAX_DIGITS => {
+            // Any number of zeros may be before it.
+            (Body::Size(size, _), _) if byte.is_ascii_hexdigit() => {
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();
-                Body::Size(size * 16 + u64::from(digit), digits + 1)
+                let size = size.checked_mul(16).and_then(|size| size.checked_add(u64::from(digit)));
+                size.map_or(Body::Lost, |size| Body::Size(size, true))
             }
-            (Body::Size(size, 1..) | Body::Extension(size, _), b'\r') => Body::SizeLf(size),
+            (Body::Size(size, true) | Body::Extension(size, _), b'\r') => Body::SizeLf(size),
             // hyper takes only these behind a blank, and refuses any other byte.
-            (Body::Size(size, 1..), b';' | b' ' | b'\t') => Body::Extension(size, 0),
+            (Body::Size(size, true), b';' | b' ' | b'\t') => Body::Extension(size, 0),
             (Body::Extension(size, bytes), _) if byte != b'\n' && bytes < MAX_EXTRA => {
                 Body::Extension(size, bytes + 1)
             }
             (Body::SizeLf(0), b'\n') => Body::EndCr(0),
             (Body::SizeLf(size), b'\n') => Body::Data(size),
             (Body::Data(0), b'\r') => Body::DataLf,
-            (Body::DataLf, b'\n') => Body::Size(0, 0),
+            (Body::DataLf, b'\n') => Body::Size(0, false),
             (Body::EndCr(_), b'\r') => Body::EndLf,
             (Body::Trailer(bytes), b'\r') => Body::TrailerLf(bytes),
-            (Body::EndCr(bytes) | Body::Trailer(bytes), _) if byte != b'\n' && bytes < MAX_EXTRA => {
-                Body::Trailer(bytes + 1)
-            }
+            // An LF is a byte like any other: hyper's trailers end with CR and LF.
+            (Body::EndCr(bytes) | Body::Trailer(bytes), _) if bytes < MAX_EXTRA => Body::Trailer(bytes + 1),
             (Body::TrailerLf(bytes), b'\n') => Body::EndCr(bytes),
             (Body::EndLf, b'\n') => Body::Ended,
             _ => Body::Lost,
@@ -211,13 +216,14 @@ mod tests {
         use Field::{ContentLength as Length, TransferEncoding as Coding};
         assert_eq!(framing(&[]), Some(Body::Rest(0)));
         assert_eq!(framing(&[(Length, " 12 ")]), Some(Body::Rest(12)));
-        assert_eq!(framing(&[(Coding, "Chunked")]), Some(Body::Size(0, 0)));
+        assert_eq!(framing(&[(Coding, "Chunked")]), Some(Body::Size(0, false)));
         for doubtful in [
             &[(Length, "12"), (Length, "12")][..],
             &[(Length, "12"), (Coding, "chunked")],
             &[(Coding, "chunked"), (Length, "12")],
             &[(Coding, "chunked"), (Coding, "identity")],
             &[(Coding, "gzip, chunked")],
+            &[(Coding, ", chunked")],
             &[(Length, "+12")],
             &[(Length, "0x1")],
             &[(Length, "")],
@@ -253,6 +259,9 @@ mod tests {
             (&[(Coding, &"x".repeat(90)), (Length, "12")], Some(FramingFault::TwoLengths)),
             (&[(Coding, "gzip")], Some(FramingFault::ForeignCoding)),
             (&[(Coding, "chunked"), (Coding, "gzip")], Some(FramingFault::ForeignCoding)),
+            (&[(Length, "12"), (Length, "12")], Some(FramingFault::Uncertain)),
+            (&[(Coding, "chunked"), (Coding, "chunked")], Some(FramingFault::Uncertain)),
+            (&[(Length, "1x")], Some(FramingFault::Uncertain)),
         ] {
             let mut framing = Framing::default();
             for (field, value) in lines {
@@ -271,7 +280,7 @@ mod tests {
             [("3;", most, true), ("3;", most + 1, false), ("0\r\n", most, true), ("0\r\n", most + 1, false)]
         {
             let text = format!("{start}{}", "x".repeat(count));
-            let mut place = Body::Size(0, 0);
+            let mut place = Body::Size(0, false);
             assert_eq!(place.follow(text.as_bytes()), text.len());
             assert_eq!(place != Body::Lost, is_followed, "{start:?} {count}");
         }
@@ -279,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_body_ends_where_it_says() {
-        let chunked = || Body::Size(0, 0);
+        let chunked = || Body::Size(0, false);
         for (body, text, ends_at) in [
             (Body::Rest(3), "abcGET", Some(3)),
             (Body::Rest(0), "GET", Some(0)),
@@ -293,11 +302,14 @@ mod tests {
             (chunked(), "3;x\ny\r\nabc\r\n0\r\n\r\nGET", None),
             (chunked(), "3;x\ry\r\nabc\r\n0\r\n\r\nGET", None),
             (chunked(), ";x\r\nabc\r\n0\r\n\r\nGET", None),
-            (chunked(), "0\r\na: b\n\r\n\r\nGET", None),
+            (chunked(), "0\r\na: b\n\r\n\r\nGET", Some(12)),
+            (chunked(), "0\r\n\na: b\r\n\r\nGET", Some(12)),
             (chunked(), "0\r\na: b\rc: d\r\n\r\nGET", None),
             (chunked(), "3\nabc\n0\n\nGET", None),
             (chunked(), "\r\n\r\nGET", None),
             (chunked(), "1000000000000000\r\n", None),
+            (chunked(), "00000000000000000003\r\nabc\r\n0\r\n\r\nGET", Some(32)),
+            (chunked(), "10000000000000000\r\n\r\n0\r\n\r\nGET", None),
         ] {
             for step in 1..=text.len() {
                 let (mut at, mut place) = (0, body);

@@ -4,10 +4,11 @@
 //! dropped while a head is read, and the request is marked: nobody may mistake it for a complete one.
 //!
 //! Nothing else may change. The lines that determine the end of the body always pass ([`Kept::Always`]), and only lines
-//! that hyper would accept are dropped: a line with anything odd in it (a bare CR or LF, a fold, a space in its name)
-//! makes hyper refuse the head, with a NUL in its place if it is half dropped already. So does a length beside a transfer
-//! coding: hyper would accept it, and RFC 9112, section 6.1, has it as a way to smuggle requests. [`super::framing`] finds
-//! the start of the next head, and hyper must agree. If in doubt, all further bytes of the connection pass unchanged.
+//! that hyper would accept are dropped. [`super::framing`] finds the start of the next head, and hyper must agree. If that
+//! is in doubt, the head is refused, by a NUL that is put into it: one that passed unread would take all heads behind it
+//! past this filter. So heads are refused with anything odd in them (a bare CR or LF, a fold, a space in a name), with a
+//! length beside a transfer coding, and with any other length that is not one number. hyper would accept some of them, and
+//! RFC 9112 has them as ways to smuggle requests (sections 2.2 and 6.1); no client of today sends them.
 //!
 //! The first line of HTTP/2 gets a NUL as well: hyper would close the connection without an answer.
 
@@ -62,6 +63,10 @@ const ONCE: [&str; 12] = [
 
 /// The first line of HTTP/2, before its CR and LF (RFC 9113, section 3.4). No request of HTTP/1 begins with it.
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
+/// The maximum number of empty lines before a request line. hyper skips them, and some old clients send one behind a body.
+const MAX_EMPTY_LINES: usize = 8;
+/// What makes hyper refuse a head: it accepts a NUL nowhere in it. It may look at a head only once that has an empty line.
+const REFUSED: &[u8] = b"\0\r\n\r\n";
 
 /// The treatment of a line beyond the limits.
 #[derive(Clone, Copy, PartialEq)]
@@ -89,8 +94,8 @@ enum State {
         is_begun: bool,
     },
     Body(Body),
-    /// The meaning of these bytes is unknown.
-    Unknown,
+    /// Behind a head or a body that hyper refuses. It reads no further.
+    Refused,
 }
 
 /// The part of the current head that was read.
@@ -99,6 +104,8 @@ struct HeadSoFar {
     /// Lines and bytes that have passed.
     lines: usize,
     bytes: usize,
+    /// Empty lines before it.
+    empty_lines: usize,
     /// Bytes that were dropped.
     dropped: usize,
     /// The names of [`ONCE`] that have passed beyond the limits.
@@ -141,12 +148,12 @@ impl HeadFilter {
                 let own = body.follow(input);
                 match body {
                     Body::Ended => self.state = State::RequestLine(false, 0),
-                    Body::Lost => self.state = State::Unknown,
+                    Body::Lost => self.state = State::Refused,
                     _ => {}
                 }
                 own
             }
-            State::Unknown => input.len(),
+            State::Refused => input.len(),
             _ => 0,
         }
     }
@@ -163,7 +170,7 @@ impl HeadFilter {
                 State::Dropping { is_in_name, is_behind_cr, is_begun } => {
                     self.drop_line(input, is_in_name, is_behind_cr, is_begun, output)
                 }
-                State::Body(_) | State::Unknown => {
+                State::Body(_) | State::Refused => {
                     let taken = self.skip(input);
                     output.extend_from_slice(&input[..taken]);
                     taken
@@ -195,15 +202,30 @@ impl HeadFilter {
             output.extend_from_slice(&input[..same]);
             return self.refuse(same, output);
         }
-        output.extend_from_slice(&input[..taken]);
-        self.head.bytes += taken;
         let before = if taken > 1 { input.get(taken - 2).copied() } else { behind_cr.then_some(b'\r') };
+        let (is_behind_cr, line) = (before == Some(b'\r'), self.head.bytes + taken);
+        let is_empty = line == "\n".len() + usize::from(is_behind_cr);
         self.state = match end {
-            None => State::RequestLine(input.ends_with(b"\r"), http_2 + same),
-            // hyper skips an empty line.
-            Some(_) if before == Some(b'\r') && self.head.bytes > 2 => State::Name,
-            Some(_) => State::Unknown,
+            None => {
+                self.head.bytes = line;
+                State::RequestLine(input.ends_with(b"\r"), http_2 + same)
+            }
+            Some(_) if is_empty && self.head.empty_lines < MAX_EMPTY_LINES => {
+                self.head.bytes = 0;
+                self.head.empty_lines += 1;
+                State::RequestLine(false, 0)
+            }
+            Some(_) if is_behind_cr && !is_empty => {
+                self.head.bytes = line;
+                State::Name
+            }
+            Some(end) => {
+                self.fault = (!is_behind_cr).then_some(FramingFault::BareLf);
+                output.extend_from_slice(&input[..end]);
+                return self.refuse(end, output);
+            }
         };
+        output.extend_from_slice(&input[..taken]);
         taken
     }
 
@@ -220,11 +242,11 @@ impl HeadFilter {
                 }
                 b'\r' if self.held.is_empty() => self.held.push(b'\r'),
                 byte if is_of_name(*byte) && self.held != b"\r" => self.held.push(*byte),
-                _ => return self.give_up(at, output),
+                byte => return self.refuse_byte(*byte, at, output),
             }
             if self.held.len() > self.bounds.name {
                 if !may_cut {
-                    return self.give_up(at + 1, output);
+                    return self.refuse(at + 1, output);
                 }
                 self.drop_from_here(true, false);
                 return at + 1;
@@ -270,8 +292,7 @@ impl HeadFilter {
         if is_behind_cr {
             output.push(b'\r');
             if input[0] != b'\n' {
-                self.state = State::Unknown;
-                return 0;
+                return self.refuse(0, output);
             }
             output.push(b'\n');
             self.framing.end();
@@ -291,7 +312,7 @@ impl HeadFilter {
         match input.get(end) {
             // The CR waits for its LF: nothing may be inserted between them.
             Some(b'\r') => self.state = State::Value { is_behind_cr: true, room },
-            Some(_) => return self.give_up(end, output),
+            Some(byte) => return self.refuse_byte(*byte, end, output),
             None => return end,
         }
         end + 1
@@ -324,7 +345,7 @@ impl HeadFilter {
                 b':' if is_in_name => is_in_name = false,
                 b'\r' if !is_in_name && !is_behind_cr => is_behind_cr = true,
                 byte if is_behind_cr || (is_in_name && !is_of_name(*byte)) || !is_of_value(*byte) => {
-                    return self.refuse(at, output);
+                    return self.refuse_byte(*byte, at, output);
                 }
                 _ => {}
             }
@@ -340,32 +361,33 @@ impl HeadFilter {
     /// The head has ended.
     fn end_head(&mut self, output: &mut Vec<u8>) {
         self.fault = self.framing.fault();
-        if self.fault == Some(FramingFault::TwoLengths) {
-            self.heads += 1;
-            self.refuse(0, output);
-            output.push(b'\n');
-            return;
+        match self.framing.body() {
+            Some(body) => {
+                output.append(&mut self.held);
+                self.state = State::Body(body);
+            }
+            None => {
+                self.refuse(0, output);
+            }
         }
-        output.append(&mut self.held);
         output.push(b'\n');
-        self.state = self.framing.body().map_or(State::Unknown, State::Body);
         self.framing = Framing::default();
         self.head = HeadSoFar::default();
         self.heads += 1;
     }
 
-    /// Leaves the decision to hyper.
-    fn give_up(&mut self, taken: usize, output: &mut Vec<u8>) -> usize {
+    /// Makes hyper refuse the head.
+    fn refuse(&mut self, taken: usize, output: &mut Vec<u8>) -> usize {
+        output.extend_from_slice(REFUSED);
         output.append(&mut self.held);
-        self.state = State::Unknown;
+        self.state = State::Refused;
         taken
     }
 
-    /// Makes hyper refuse the head, since it would not have accepted what has been dropped of it. It accepts a NUL
-    /// nowhere in a line.
-    fn refuse(&mut self, taken: usize, output: &mut Vec<u8>) -> usize {
-        output.push(0);
-        self.give_up(taken, output)
+    /// The same for a byte that no head has in this place.
+    fn refuse_byte(&mut self, byte: u8, taken: usize, output: &mut Vec<u8>) -> usize {
+        self.fault = (byte == b'\n').then_some(FramingFault::BareLf);
+        self.refuse(taken, output)
     }
 }
 

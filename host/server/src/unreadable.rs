@@ -42,6 +42,14 @@ pub(super) fn instead_of(written: &[IoSlice<'_>], fault: Option<FramingFault>) -
         _ if fault == Some(FramingFault::TwoLengths) => {
             (ErrorCode::RequestUnreadable, encoding::two_lengths())
         }
+        _ if fault == Some(FramingFault::Uncertain) => {
+            (ErrorCode::RequestUnreadable, encoding::uncertain_length())
+        }
+        _ if fault == Some(FramingFault::BareLf) => {
+            let detail =
+                "A line of the head ends with LF alone, and not with CR and LF (RFC 9112, section 2.2).";
+            (ErrorCode::RequestUnreadable, HttpError::new(ErrorCode::RequestUnreadable, detail))
+        }
         _ if fault == Some(FramingFault::Http2) => {
             let detail = "This is HTTP/2, and the host speaks HTTP/1.1.";
             let error = HttpError::new(ErrorCode::RequestUnreadable, detail);

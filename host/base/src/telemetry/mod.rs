@@ -166,3 +166,54 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     }
     Cow::Owned(line)
 }
+
+/// The same, in no more than `most` bytes and an ellipsis. `most` is less than [`MAX_TEXT`].
+pub fn printable_within(text: &str, most: usize) -> Cow<'_, str> {
+    let line = printable(text);
+    if line.len() <= most {
+        return line;
+    }
+    Cow::Owned(format!("{}…", &line[..line.floor_char_boundary(most)]))
+}
+
+/// The same for a text that may have several lines, such as one with a stack, for people at a terminal: further lines are
+/// indented, so that none of them looks like one of the host's. A text that this function has made stays as it is.
+pub fn printable_lines(text: &str, most: usize) -> String {
+    let mut made = String::new();
+    for (number, line) in shortened(text).lines().enumerate() {
+        if number > 0 {
+            made.push_str(if line.starts_with("  ") { "\n" } else { "\n  " });
+        }
+        made.push_str(&printable(line));
+    }
+    if made.len() > most {
+        made.truncate(made.floor_char_boundary(most));
+        made.push('…');
+    }
+    made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_others_is_one_line_of_a_bounded_length() {
+        assert_eq!(printable_within("a \"b\" ü", 8), "a \"b\" ü");
+        assert_eq!(printable_within("a\nb\u{202e}c", 20), r"a\nb\u{202e}c");
+        assert_eq!(printable_within("aaaü", 4), "aaa…", "no character is cut in two");
+        // What is escaped takes more bytes.
+        assert_eq!(printable_within("\n\n\n", 4), r"\n\n…");
+        assert_eq!(printable_within(&"x".repeat(2 * MAX_TEXT), 4), "xxxx…");
+    }
+
+    #[test]
+    fn a_text_of_several_lines_has_no_line_that_is_taken_for_another_text() {
+        let text = "TypeError\r\n    at f (a.ts:1:2)\nINFO forged\u{1b}[2J\n";
+        let made = "TypeError\n    at f (a.ts:1:2)\n  INFO forged\\u{1b}[2J";
+        assert_eq!(printable_lines(text, 100), made);
+        assert_eq!(printable_lines(made, 100), made);
+        assert_eq!(printable_lines("ab\ncd", 4), "ab\n …");
+        assert_eq!(printable_lines(&"x".repeat(2 * MAX_TEXT), 4), "xxxx…");
+    }
+}

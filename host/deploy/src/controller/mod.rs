@@ -339,6 +339,7 @@ impl<R: VersionRuntime> DeploymentController<R> {
     }
 }
 
+/// The texts are those of the record, which keeps only printable ones.
 fn log_outcome(agent_type: &str, change: &ChangeOutcome, record: &Record) {
     let version = record.name(&change.version);
     let event = record.history.back();

@@ -8,6 +8,7 @@ use crate::record::Record;
 use crate::shared::SharedError;
 use daca_base::ErrorCode;
 use daca_base::digest::short;
+use daca_base::telemetry::printable;
 use daca_model::backend;
 use daca_runtime::component::TrafficSplit;
 
@@ -109,7 +110,7 @@ impl<R: VersionRuntime> DeploymentController<R> {
             code = error.code.as_str(),
             agent_type = %self.agent_type,
             "the version that another host deployed cannot serve here: {}",
-            error.message
+            printable(&error.message)
         );
         self.replica.takeover_failed();
         self.keeper.record = Arc::new(record);

@@ -7,6 +7,8 @@
 use serde::Deserialize;
 
 use super::{FORMAT, LocalRecord, MAX_REVISIONS, Record, first_format};
+use daca_base::telemetry::printable_within;
+use daca_model::MAX_LABEL;
 
 /// Why a stored record cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +75,13 @@ fn check(record: &Record) -> Result<(), String> {
     }
     if record.canary.as_ref().is_some_and(|canary| !(1..=99).contains(&canary.share)) {
         return Err("the canary has no share of 1 to 99 percent".into());
+    }
+    // They are in lines of the log and in tables.
+    let labels = record.versions.values().map(|metadata| &metadata.label);
+    let mut labels = labels.chain(&record.schemas).chain(&record.first_label);
+    if let Some(label) = labels.find(|label| label.len() > MAX_LABEL || label.contains(char::is_control)) {
+        let label = printable_within(label, MAX_LABEL);
+        return Err(format!("{label:?} is not a label"));
     }
     Ok(())
 }

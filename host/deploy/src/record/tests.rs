@@ -62,6 +62,25 @@ fn a_version_is_found_by_its_first_digits_in_capitals_as_well() {
     assert_eq!(record.find("3F2B").expect("it is none"), None);
 }
 
+/// A store and a sidecar take a value of some size, and a record that they do not take can never be changed again.
+#[test]
+fn the_longest_refusals_leave_a_record_that_can_be_stored() {
+    let mut record = record();
+    for text in ["x", "\n", "\"", "\u{202e}", "ü"] {
+        for _ in 0..MAX_HISTORY {
+            let (version, text) = ("f".repeat(64), text.repeat(1024 * 1024));
+            let change = Change::Refuse { version, code: ErrorCode::ScriptInvalid, text };
+            let origin = Origin { source: Source::Api, initiated_by: "i".repeat(1024 * 1024) };
+            record.apply(change, &origin).expect("it is recorded");
+        }
+        let stored = serde_json::to_vec(&record).expect("it is JSON");
+        assert!(stored.len() < 256 * 1024, "{text:?}: {} bytes", stored.len());
+        let event = record.history.back().expect("it is remembered");
+        assert!(!event.text.contains(char::is_control) && event.text.ends_with('…'), "{}", event.text);
+    }
+    record.apply(deploy("v2", 100), &origin()).expect("it is deployed");
+}
+
 /// Others can write the store, too.
 #[test]
 fn a_name_that_is_none_is_kept_and_not_shown() {
@@ -163,6 +182,27 @@ fn a_record_from_before_there_was_a_number_has_the_first_format() {
     let number = r#""format":1,"#;
     assert!(text.contains(number), "{text}");
     assert_eq!(read(text.replace(number, "").as_bytes()), Ok(record));
+}
+
+/// Others can write the store, too, and labels are in lines of the log.
+#[test]
+fn a_record_with_a_label_that_no_host_gives_is_refused() {
+    let digest = "a".repeat(64);
+    let first = Record::first(digest.clone(), metadata("1", false), None, &origin());
+    let label = |label: &str| {
+        let in_versions =
+            Record { versions: BTreeMap::from([(digest.clone(), metadata(label, false))]), ..first.clone() };
+        let in_schemas = Record { schemas: BTreeSet::from([label.to_owned()]), ..first.clone() };
+        let as_first = Record { first_label: Some(label.to_owned()), ..first.clone() };
+        [in_versions, in_schemas, as_first]
+    };
+    let is_read = |record: &Record| read(&serde_json::to_vec(record).expect("it is JSON")).is_ok();
+    for good in ["1", "of the ä", &"x".repeat(64)] {
+        assert!(label(good).iter().all(is_read), "{good:?}");
+    }
+    for bad in ["1\n2026-01-01T00:00:00Z  INFO daca: forged", "\u{1b}[2J", &"x".repeat(65)] {
+        assert!(!label(bad).iter().any(is_read), "{bad:?}");
+    }
 }
 
 #[test]

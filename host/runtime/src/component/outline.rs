@@ -16,6 +16,7 @@ use super::refusal::{LoadError, Refusal, interrupted, malformed, needs_async, un
 use crate::imports;
 use daca_base::ErrorCode;
 use daca_base::digest::digest;
+use daca_base::telemetry::printable;
 use daca_model::MAX_COMPONENT;
 
 /// The version of the contract in `wit/`.
@@ -269,7 +270,8 @@ fn check_contract(imports: &[(String, bool)], exports: &[String]) -> Result<(), 
         };
         if version != CONTRACT {
             let message = format!(
-                "it was built for version {version} of the contract, and this host uses {CONTRACT} ({name})"
+                "it was built for version {} of the contract, and this host uses {CONTRACT} ({name:?})",
+                printable(version)
             );
             return Err((
                 ErrorCode::ComponentContractVersion,
@@ -295,10 +297,34 @@ fn check_offered(imports: &[(String, bool)]) -> Result<(), Refusal> {
     // WASI 0.3 is asynchronous. Its interfaces have the names of 0.2.
     let is_async = |name: &str| name.starts_with("wasi:") && name.contains("@0.3.");
     if let Some(name) = interfaces().find(|name| is_async(name)) {
-        return Err(needs_async(&format!("it imports {name}")));
+        return Err(needs_async(&format!("it imports {name:?}")));
     }
     match interfaces().find(|name| !imports::offers(name) && !is_absent(name)) {
         Some(name) => Err(unknown_import(&format!("{name:?}"))),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It becomes a part of a line of the log.
+    #[test]
+    fn a_name_in_a_refusal_is_one_line() {
+        let forged = "x\n2026-01-01T00:00:00Z  INFO daca: forged";
+        for (import, code) in [
+            (format!("daca:agent/{forged}@9"), ErrorCode::ComponentContractVersion),
+            (format!("daca:agent/x@9{forged}"), ErrorCode::ComponentContractVersion),
+            (format!("wasi:{forged}@0.3.0"), ErrorCode::ComponentNeedsAsync),
+            (format!("other:{forged}"), ErrorCode::ComponentUnknownImport),
+        ] {
+            let imports = [(import, false)];
+            let refused =
+                check_contract(&imports, &[interface("actor")]).and_then(|()| check_offered(&imports));
+            let (found, message, _) = refused.expect_err("it is refused");
+            assert_eq!(found, code, "{message}");
+            assert!(!message.contains('\n') && message.contains(r"\n2026"), "{message}");
+        }
     }
 }

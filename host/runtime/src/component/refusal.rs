@@ -1,6 +1,10 @@
 //! Why a file is not a usable component, in messages that all checks of this module share.
 
+use daca_base::telemetry::printable_lines;
 use daca_base::{ErrorCode, Explained, Explanation};
+
+/// The bytes of a message, which may quote a component: its names have up to 100,000 each.
+const MAX_MESSAGE: usize = 4 * 1024;
 
 /// Why a file is not a usable component.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +30,10 @@ impl Explained for LoadError {
 pub(super) type Refusal = (ErrorCode, String, &'static str);
 
 impl LoadError {
+    /// Whoever deploys a component chooses the names that the message quotes, so it is bounded and printable. It may have
+    /// the stack of a script.
     pub(super) fn new(name: String, (code, message, help): Refusal) -> LoadError {
+        let message = printable_lines(&message, MAX_MESSAGE);
         LoadError { code, name, message, help: help.to_owned() }
     }
 }
@@ -144,5 +151,13 @@ mod tests {
             assert_eq!(rejected(reason).0, code, "{reason}");
         }
         assert_eq!(not_taken("something else").0, ErrorCode::ComponentTooComplex);
+    }
+
+    #[test]
+    fn no_component_makes_a_message_long_or_forges_a_line() {
+        let text = format!("a\nb\u{1b}{}", "x".repeat(100_000));
+        let error = LoadError::new("c.wasm".into(), invalid_script(&text));
+        assert!(error.message.starts_with("a\n  b\\u{1b}x") && error.message.ends_with('…'), "{error:.99}");
+        assert!(error.message.len() < 5_000, "{}", error.message.len());
     }
 }

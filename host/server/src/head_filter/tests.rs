@@ -32,6 +32,11 @@ fn passed<'p>(bounds: Bounds, parts: impl IntoIterator<Item = &'p [u8]>) -> (Vec
     (output, filter.take_cut())
 }
 
+/// What makes hyper refuse a head.
+fn refused() -> &'static str {
+    std::str::from_utf8(REFUSED).expect("it is text")
+}
+
 fn whole(bounds: Bounds, text: &str) -> (String, usize) {
     let (mut filter, mut output) = (HeadFilter::new(bounds), Vec::new());
     filter.pass(text.as_bytes(), Some(0), &mut output);
@@ -104,7 +109,7 @@ fn long_heads_lose_lines_and_nothing_else() {
 /// Whatever comes, the parts in which it comes make no difference, and what passes is what came, without some lines that tell
 /// nothing of the body, or with a NUL that hyper refuses.
 #[test]
-fn anything_odd_is_left_to_hyper() {
+fn anything_odd_is_refused_or_passes_as_it_is() {
     const PIECES: [&str; 16] = [
         "\r\n",
         "\r\n",
@@ -149,16 +154,18 @@ fn anything_odd_is_left_to_hyper() {
 fn what_would_change_the_meaning_of_a_head_is_never_dropped() {
     let start = format!("GET / HTTP/1.1\r\n{}", "a: b\r\n".repeat(SMALL.lines));
     let pass = |more: &str| whole(SMALL, &format!("{start}{more}"));
-    // All lines that tell the length pass, so that hyper sees the contradiction. One that it does not mind is refused.
-    let lengths = "content-length: 1\r\nContent-Length: 2\r\n";
-    assert_eq!(pass(&format!("{lengths}\r\n")), (format!("{start}{lengths}\r\n"), 0));
+    let refused = refused();
+    // All lines that tell the length pass, so that the contradiction is seen. hyper would not mind some of them.
     for lengths in [
+        "content-length: 1\r\nContent-Length: 2\r\n",
+        "content-length: 1\r\nContent-Length: 1\r\n",
+        "transfer-encoding: , chunked\r\n",
         "content-length: 1\r\ntransfer-encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n",
     ] {
-        assert_eq!(pass(&format!("{lengths}\r\n")), (format!("{start}{lengths}\0\r\n"), 0));
+        assert_eq!(pass(&format!("{lengths}\r\n")), (format!("{start}{lengths}{refused}\r\n"), 0));
     }
-    // hyper refuses a line that begins with any of these, and so the head.
+    // A line that begins with any of these is none of a head.
     for odd in [
         " fold\r\n\r\n",
         "name : x\r\n\r\n",
@@ -169,14 +176,14 @@ fn what_would_change_the_meaning_of_a_head_is_never_dropped() {
         "\r: x\r\n",
         "\rx",
     ] {
-        assert_eq!(pass(odd), (format!("{start}{odd}"), 0), "{odd:?}");
+        assert_eq!(pass(odd), (format!("{start}{refused}{odd}"), 0), "{odd:?}");
     }
     for (half_dropped, rest) in [
         ("x: y\nContent-Length: 5\r\n\r\n", "\nContent-Length: 5\r\n\r\n"),
         ("x: y\rz\r\n\r\n", "z\r\n\r\n"),
         ("x: \0\r\n\r\n", "\0\r\n\r\n"),
     ] {
-        assert_eq!(pass(half_dropped), (format!("{start}\0{rest}"), 1), "{half_dropped:?}");
+        assert_eq!(pass(half_dropped), (format!("{start}{refused}{rest}"), 1), "{half_dropped:?}");
     }
     // A head that hyper does not read is none.
     let (mut filter, mut output) = (HeadFilter::new(SMALL), Vec::new());
@@ -190,20 +197,18 @@ fn what_would_change_the_meaning_of_a_head_is_never_dropped() {
 fn the_first_line_of_http_2_is_refused_and_no_other() {
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let after = "POST / HTTP/1.1\r\ncontent-length: 1\r\n\r\nx";
-    for before in ["", after] {
+    for before in ["", "\r\n", after] {
         for size in 1..preface.len() {
             let (mut filter, mut output) = (HeadFilter::new(SMALL), Vec::new());
             for part in format!("{before}{preface}").as_bytes().chunks(size) {
                 filter.pass(part, Some(filter.heads), &mut output);
             }
-            let expected = format!("{before}PRI * HTTP/2.0\0\r\n\r\nSM\r\n\r\n");
+            let expected = format!("{before}PRI * HTTP/2.0{}\r\n\r\nSM\r\n\r\n", refused());
             assert_eq!(String::from_utf8_lossy(&output), expected, "in parts of {size}");
             assert_eq!(filter.fault(), Some(FramingFault::Http2));
         }
     }
-    for other in
-        ["PRI * HTTP/1.1\r\n", "PRI  * HTTP/2.0\r\n", "GET PRI * HTTP/2.0\r\n", "\r\nPRI * HTTP/2.0\r\n"]
-    {
+    for other in ["PRI * HTTP/1.1\r\n", "PRI  * HTTP/2.0\r\n", "GET PRI * HTTP/2.0\r\n"] {
         let in_bytes = passed(SMALL, other.as_bytes().chunks(1));
         assert_eq!(in_bytes, (other.as_bytes().to_vec(), 0), "{other:?}");
     }
@@ -221,10 +226,46 @@ fn a_line_that_is_too_long_is_shortened() {
     // One that passes for its name has its own room, and a long name goes as a whole.
     let (output, cut) = whole(SMALL, &head(&format!("a: {long}\r\n__key:{long}"), &format!("{long}: c\r\n")));
     assert_eq!((output, cut), (format!("{start}\r\n__key:{}\r\n\r\n", "x".repeat(SMALL.value)), 3));
-    // What decides about the body is never touched.
+    // What decides about the body is never touched, and here it is no length.
     let long = head(&format!("content-length: {long}"), "b: c\r\n");
-    let kept = long.replace("b: c\r\n", "");
+    let kept = long.replace("b: c\r\n", refused());
     assert_eq!(whole(SMALL, &long), (kept, 1));
     let endless = head(&format!("a: {}", "x".repeat(2 * SMALL.dropped)), "");
     assert!(whole(SMALL, &endless).0.contains('\0'), "hyper refuses it");
+}
+
+/// Whatever it was that hyper would take, and behind which nothing was looked at any more.
+#[test]
+fn no_head_leads_past_the_filter() {
+    let bad = "POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let good = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (before, fault) in [
+        (String::new(), FramingFault::TwoLengths),
+        ("\r\n".into(), FramingFault::TwoLengths),
+        ("\n".repeat(MAX_EMPTY_LINES), FramingFault::TwoLengths),
+        (format!("{good}\r\n"), FramingFault::TwoLengths),
+        (format!("{chunked}0000000000000000000\r\na: b\nc: d\r\n\r\n"), FramingFault::TwoLengths),
+        ("\n".repeat(MAX_EMPTY_LINES + 1), FramingFault::BareLf),
+        (good.replacen("\r\n", "\n", 1), FramingFault::BareLf),
+        (good.replace("a\r\n", "a\n"), FramingFault::BareLf),
+        (good.replace("\r\n\r\n", "\r\n\n"), FramingFault::BareLf),
+        (good.replace("host: a", "Content-Length: 0\r\nContent-Length: 0"), FramingFault::Uncertain),
+        (good.replace("host: a", "Transfer-Encoding: , chunked"), FramingFault::ForeignCoding),
+    ] {
+        let input = format!("{before}{bad}");
+        for size in 1..input.len() {
+            let (mut filter, mut output) = (HeadFilter::new(SMALL), Vec::new());
+            for part in input.as_bytes().chunks(size) {
+                filter.pass(part, Some(filter.heads), &mut output);
+            }
+            assert!(output.contains(&0), "{input:?} in parts of {size}");
+            assert_eq!(filter.fault(), Some(fault), "{input:?} in parts of {size}");
+        }
+    }
+    // One that hyper does not read yet is not shortened.
+    let long = format!("GET / HTTP/1.1\r\n{}: x\r\n\r\n", "n".repeat(SMALL.name + 1));
+    let (mut filter, mut output) = (HeadFilter::new(SMALL), Vec::new());
+    filter.pass(long.as_bytes(), None, &mut output);
+    assert!(output.contains(&0), "{output:?}");
 }
