@@ -38,6 +38,7 @@ use daca_base::ErrorCode;
 use daca_base::clock::Clock;
 use daca_base::shares::SharedPool;
 use daca_base::task;
+use daca_base::telemetry::printable;
 use daca_manifest::{AgentType, Manifest};
 use daca_model::Topic;
 use daca_model::backend::{
