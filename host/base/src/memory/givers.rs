@@ -20,9 +20,9 @@ impl<'a> Givers<'a> {
         self.most(agent_type) > 0
     }
 
-    /// The bytes that an agent type gives at most: all to itself, and to another one what it has beyond its floor, and
-    /// beyond what the other one has for its weight. To the host itself it gives all beyond its floor. The last thing that
-    /// it gives may be larger than what is left of this.
+    /// The bytes that an agent type gives at most: all to itself, and to the host, and to a type that has less than its
+    /// share, what it has beyond its floor. To any other type it gives only what it has more than that one for its weight.
+    /// The last thing that it gives may be larger than what is left of this.
     pub fn most(&self, agent_type: &str) -> u64 {
         let Givers { parts, receiver, .. } = *self;
         let number = parts.number_of(agent_type);
@@ -30,10 +30,10 @@ impl<'a> Givers<'a> {
             return u64::MAX;
         }
         let floor = parts.floor(number);
-        let kept = match receiver {
-            0 => floor,
-            _ => floor.max(parts.as_much(receiver, self.used_by(receiver), number)),
-        };
+        let received = self.used_by(receiver);
+        // What a type only keeps is no reason to refuse another one its share.
+        let is_within = receiver == 0 || received < parts.share(receiver);
+        let kept = if is_within { floor } else { floor.max(parts.as_much(receiver, received, number)) };
         self.used_by(number).saturating_sub(kept)
     }
 

@@ -17,6 +17,9 @@ const MAX_RECLAIMED: usize = 1_024;
 /// The part of the budget, as a divisor, that stays for reservations, whatever is measured: a host in which nothing fits
 /// serves nobody.
 const MIN_PART_DIVISOR: u64 = 4;
+/// The part, as a divisor, of what there is that is kept free for others at most: somewhat more than all that is divided
+/// in advance.
+const MOST_DIVIDED: u64 = 3;
 
 /// Gives up what is idle.
 pub trait Reclaim: Send + Sync {
@@ -111,7 +114,9 @@ impl Shared {
 
     /// The sum up to which this reservation may go.
     fn most(&self, account: AccountId) -> u64 {
-        self.ceiling(account.kind).saturating_sub(self.kept_free(account))
+        let ceiling = self.ceiling(account.kind);
+        // What is divided in advance is a part of what is there: on a small host, of little.
+        ceiling.saturating_sub(self.kept_free(account).min(ceiling / MOST_DIVIDED))
     }
 
     /// The sum up to which reservations of this kind may go.

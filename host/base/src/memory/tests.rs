@@ -277,14 +277,34 @@ fn idle_things_are_taken_from_who_has_more() {
 
 #[test]
 fn a_type_gives_up_nothing_if_its_surplus_is_not_enough() {
+    let (budget, idle) = budget_of(DIVIDED, &["A", "B", "C"]);
+    (0..18).for_each(|_| idle.push("A", of(&budget, 50)));
+    let mut neighbour = of_type(&budget, "B", 600);
+    assert!(!neighbour.try_grow(400), "the other one has 900, and gives 300 of them");
+    assert_eq!((idle.len(), budget.given_up()), (18, 0));
+    assert!(neighbour.try_grow(100));
+    assert_eq!(idle.len(), 14);
+}
+
+#[test]
+fn what_a_type_only_keeps_goes_to_one_that_has_less_than_its_share() {
     let (budget, idle) = budget_of(DIVIDED, &["A", "B"]);
     let _code = of_type(&budget, "the host itself", 600);
     (0..10).for_each(|_| idle.push("A", of(&budget, 50)));
     let mut neighbour = of_type(&budget, "B", 400);
-    assert!(!neighbour.try_grow(300), "the other one has 500, and gives 100 of them");
-    assert_eq!((idle.len(), budget.given_up()), (10, 0));
-    assert!(neighbour.try_grow(100));
-    assert_eq!(idle.len(), 9);
+    assert!(!neighbour.try_grow(400), "the other one has 500, and keeps 200 of them");
+    assert_eq!(idle.len(), 10);
+    assert!(neighbour.try_grow(300));
+    assert_eq!(idle.len(), 5);
+}
+
+#[test]
+fn a_small_host_with_several_types_leaves_them_more_than_their_floors() {
+    let (budget, _idle) = budget_of(DIVIDED, &["A", "B", "C", "D"]);
+    // A quarter is left.
+    budget.measured(1_200);
+    assert!(!of(&budget, 0).try_grow(268));
+    assert!(of(&budget, 0).try_grow(267), "the floors of the others are 300");
 }
 
 #[tokio::test(start_paused = true)]

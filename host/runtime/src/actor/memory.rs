@@ -18,6 +18,8 @@ const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
 /// The time between them, in times of what the last one took: while memory is given back, everybody who allocates waits,
 /// and that should be fewer than one call in a hundred.
 const GIVE_BACK_PAUSE: u32 = 300;
+/// The longest time between them beyond the budget: calls are refused meanwhile for memory that nobody uses.
+const MOST_PAUSE: Duration = Duration::from_secs(10);
 /// The bytes beyond all reservations that are worth an attempt to give memory back.
 const WORTH_GIVING_BACK: u64 = 32 * 1024 * 1024;
 /// The payloads of waiting calls that are not reserved.
@@ -98,6 +100,7 @@ struct Watch {
     warm: Reservation,
     /// The least that the process had beyond all reservations since memory was last given back.
     rest: Option<u64>,
+    given_back: Instant,
     /// When memory may be given back again.
     due: Instant,
 }
@@ -105,7 +108,8 @@ struct Watch {
 impl Watch {
     fn new(memory: &MemoryBudget) -> Watch {
         let warm = memory.reservation(MemoryKind::WarmSlots, None);
-        Watch { warm, rest: None, due: Instant::now() + GIVE_BACK_EVERY }
+        let given_back = Instant::now();
+        Watch { warm, rest: None, given_back, due: given_back + GIVE_BACK_EVERY }
     }
 
     async fn look(&mut self, memory: &MemoryBudget, resident: u64) {
@@ -115,7 +119,8 @@ impl Watch {
         let excess = memory.excess();
         let is_worth_it = excess > 0 || rest - least > WORTH_GIVING_BACK;
         let begun = Instant::now();
-        if !is_worth_it || begun < self.due {
+        let due = if excess > 0 { self.due.min(self.given_back + MOST_PAUSE) } else { self.due };
+        if !is_worth_it || begun < due {
             return;
         }
         let budget = memory.clone();
@@ -127,7 +132,8 @@ impl Watch {
         tokio::task::spawn_blocking(give_back).await.ok();
         let took = begun.elapsed();
         tracing::debug!("memory was given back within {took:?}");
-        self.due = Instant::now() + took.saturating_mul(GIVE_BACK_PAUSE).max(GIVE_BACK_EVERY);
+        self.given_back = begun + took;
+        self.due = self.given_back + took.saturating_mul(GIVE_BACK_PAUSE).max(GIVE_BACK_EVERY);
         if let Some(resident) = machine::resident() {
             memory.measured(resident);
             self.rest = Some(resident.saturating_sub(memory.reserved()));

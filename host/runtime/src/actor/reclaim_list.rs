@@ -66,9 +66,12 @@ impl OfType {
 impl Entries {
     /// What is worth least among that of these agent types, and of which type it is.
     fn least(&self, givers: &Givers<'_>) -> Option<(Rank, &Arc<str>)> {
-        let first =
-            self.of_types.iter().filter_map(|(agent_type, of_type)| Some((of_type.least()?, agent_type)));
-        first.filter(|(_, agent_type)| givers.contains(agent_type)).min()
+        let first = self.of_types.iter();
+        let first = first.filter_map(|(agent_type, of_type)| Some((of_type.least()?, agent_type)));
+        let mut first = first.collect::<Vec<_>>();
+        first.sort_unstable();
+        // To ask who gives costs more than to sort.
+        first.into_iter().find(|(_, agent_type)| givers.contains(agent_type))
     }
 }
 

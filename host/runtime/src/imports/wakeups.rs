@@ -40,21 +40,21 @@ impl TurnScope {
                 "a period of less than {least} ms, which is the limit least-period"
             )));
         }
-        // Otherwise one that registers itself again in each of its turns, or lets another actor do it, would have no period
-        // at all.
-        let due = if self.is_after_wakeup() { schedule.due_ms.max(least) } else { schedule.due_ms };
-        if schedule.ttl_ms.is_some_and(|ttl| ttl < due) {
+        if schedule.ttl_ms.is_some_and(|ttl| ttl < schedule.due_ms) {
             return Err(Error::Invalid(
                 "the time to live ends before it is due, so it could never fire".into(),
             ));
         }
+        // Otherwise one that registers itself again in each of its turns, or lets another actor do it, would have no period
+        // at all.
+        let due = if self.is_after_wakeup() { schedule.due_ms.max(least) } else { schedule.due_ms };
         check_is_segment(&name)?;
         self.check_payload("the data", data.len())?;
         check_wakeup_data(kind, &data)?;
         let registration = Registration {
             due: Duration::from_millis(due),
             period: schedule.period_ms.map(Duration::from_millis),
-            ttl: schedule.ttl_ms.map(Duration::from_millis),
+            ttl: schedule.ttl_ms.map(|ttl| Duration::from_millis(ttl.max(due))),
             data: Bytes::from(data),
         };
         self.stage_wakeup(kind, name, Some(registration))

@@ -199,7 +199,7 @@ async fn one_turn_goes_beyond_the_budget_of_memory_and_another_is_refused_after_
     assert_eq!(host.instances(), 1);
 }
 
-/// The idle instances of a type with more for its weight go only as far as it has more.
+/// Those of a type go to another one only as far as it has more than its floor.
 #[tokio::test(start_paused = true)]
 async fn idle_instances_are_not_dropped_for_another_type_to_which_they_are_not_enough() {
     const KIB: u64 = 1024;
@@ -213,11 +213,12 @@ async fn idle_instances_are_not_dropped_for_another_type_to_which_they_are_not_e
     let of_a = memory.accounts().into_iter().filter(|account| account.agent_type.as_deref() == Some("A"));
     let used = of_a.map(|account| account.bytes).sum::<u64>();
     let mut neighbour = memory.reservation(MemoryKind::Instances, Some("B"));
-    neighbour.set(15 * (used - 60 * KIB));
     let mut taken = memory.reservation(MemoryKind::Code, None);
     // But for the part that is for small bodies.
     taken.set(memory.limit() - memory.limit() / 32 - memory.reserved());
-    assert!(!neighbour.try_grow(100 * KIB), "of its 240 KiB the type gives 60");
+    // A quarter of the budget is divided in advance, by the weights.
+    let floor = memory.limit() / 4 / 16;
+    assert!(!neighbour.try_grow(used - floor + KIB));
     assert_eq!(host.instances(), 5);
     assert!(neighbour.try_grow(40 * KIB));
     assert_eq!(host.instances(), 4);

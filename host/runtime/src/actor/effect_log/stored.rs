@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -28,6 +29,8 @@ const AROUND: usize = 384;
 const READ_BATCH: usize = 32;
 /// The attempts to read a log that another host is changing.
 const MAX_READS: usize = 5;
+/// The time between them.
+const READ_PAUSE: Duration = Duration::from_millis(50);
 
 /// The key of a segment.
 pub(super) fn segment_key(number: u64) -> String {
@@ -213,18 +216,19 @@ impl StoredLog {
         actor: &ActorAddress,
     ) -> Result<StoredLog, backend::Error> {
         let mut value = read_head(backend, actor).await?;
-        for _ in 0..MAX_READS {
+        for attempt in 1..=MAX_READS {
             let head = Head::read(value.as_ref())?;
             let segments = read_segments(backend, actor, &head.segments).await?;
             if segments.iter().any(Option::is_none) {
                 // A segment goes with the effects in it that have left, and in the same commit from the head. So another
-                // host has committed in between.
+                // host has committed in between, or this copy of the store lags behind.
                 let again = read_head(backend, actor).await?;
-                if again != value {
+                if again != value || attempt < MAX_READS {
                     value = again;
+                    tokio::time::sleep(READ_PAUSE).await;
                     continue;
                 }
-                // Or before: a host that did not know of it has written the head.
+                // Or it has committed before: a host that did not know of it has written the head.
                 tracing::warn!(%actor, "effects that another host has seen to are missing in the state, as they should be");
             }
             return StoredLog::of(head, segments, value.is_some());
