@@ -213,6 +213,8 @@ async fn idle_instances_are_not_dropped_for_another_type_to_which_they_are_not_e
     let of_a = memory.accounts().into_iter().filter(|account| account.agent_type.as_deref() == Some("A"));
     let used = of_a.map(|account| account.bytes).sum::<u64>();
     let mut neighbour = memory.reservation(MemoryKind::Instances, Some("B"));
+    // More than its floor.
+    neighbour.set(memory.limit() / 4);
     let mut taken = memory.reservation(MemoryKind::Code, None);
     // But for the part that is for small bodies.
     taken.set(memory.limit() - memory.limit() / 32 - memory.reserved());
