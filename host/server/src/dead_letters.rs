@@ -8,6 +8,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
+use daca_base::telemetry::ellipsized;
 use daca_model::backend;
 
 /// Names whose failed attempts are counted at the same time.
@@ -144,12 +145,8 @@ pub(super) fn add_headers(letter: &mut Value, headers: &HeaderMap) {
 }
 
 /// A text for a dead letter.
-pub(super) fn shortened(mut text: String) -> String {
-    if text.len() > LETTER_TEXT {
-        text.truncate(text.floor_char_boundary(LETTER_TEXT));
-        text.push('…');
-    }
-    text
+pub(super) fn shortened(text: String) -> String {
+    ellipsized(text, LETTER_TEXT)
 }
 
 #[cfg(test)]

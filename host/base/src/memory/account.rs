@@ -89,6 +89,11 @@ pub(super) struct AccountId {
     pub(super) number: u32,
 }
 
+/// The bytes of all kinds of the account with this number.
+pub(super) fn total_of(accounts: &[Account], number: u32) -> u64 {
+    accounts.get(number as usize).map(Account::total).unwrap_or_default()
+}
+
 impl AccountId {
     /// Returns `true` for a body of no agent type.
     pub(super) fn is_body_of_host(self) -> bool {
@@ -102,7 +107,7 @@ pub(super) struct Account([AtomicU64; MemoryKind::ALL.len()]);
 
 impl Account {
     /// The bytes of all kinds.
-    pub(super) fn total(&self) -> u64 {
+    fn total(&self) -> u64 {
         self.0.iter().map(|bytes| bytes.load(Ordering::Relaxed)).fold(0, u64::saturating_add)
     }
 

@@ -1,6 +1,6 @@
 //! Whose idle things are given up, when somebody needs memory.
 
-use super::account::Account;
+use super::account::{Account, total_of};
 use super::parts::Parts;
 
 /// The agent types of which idle things are given up for one account.
@@ -38,6 +38,6 @@ impl<'a> Givers<'a> {
     }
 
     fn used_by(&self, number: u32) -> u64 {
-        self.accounts.get(number as usize).map(Account::total).unwrap_or_default()
+        total_of(self.accounts, number)
     }
 }

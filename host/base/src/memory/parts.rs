@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::shares::Weights;
+use crate::shares::part::{DIVIDED, part};
 
-/// One part in so many of the budget is divided in advance.
-const DIVIDED: u64 = 4;
 /// One part in so many of the budget is only for small bodies of no agent type, which have no floor.
 const FOR_BODIES: u64 = 32;
 
@@ -105,10 +104,4 @@ impl Parts {
     fn part(&self, number: u32) -> Option<&Part> {
         self.of_accounts.get(number as usize)
     }
-}
-
-/// The part of a budget for a weight among all weights.
-fn part(limit: u64, weight: u64, all: u64) -> u64 {
-    let part = u128::from(limit) * u128::from(weight) / u128::from(all.max(1));
-    u64::try_from(part).unwrap_or(u64::MAX)
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{OnceLock, Weak};
 
-use super::account::{Account, AccountId, MemoryKind};
+use super::account::{Account, AccountId, MemoryKind, total_of};
 use super::givers::Givers;
 use super::line::{Line, Lines};
 use super::parts::Parts;
@@ -84,7 +84,7 @@ impl Shared {
 
     /// The bytes that an account has.
     pub(super) fn used_by(&self, number: u32) -> u64 {
-        self.accounts.get(number as usize).map(Account::total).unwrap_or_default()
+        total_of(&self.accounts, number)
     }
 
     /// Returns `true` if so much more is beyond the share of an account. One thing at a time is not, however large it is.

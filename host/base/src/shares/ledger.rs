@@ -9,10 +9,8 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::Weights;
+use super::part::{self, DIVIDED};
 use super::slack::Slack;
-
-/// One part in so many of a pool is divided in advance.
-const DIVIDED: u64 = 4;
 
 /// What each type has of a pool.
 #[derive(Debug)]
@@ -150,6 +148,6 @@ impl Ledger {
 
 /// The part of a capacity for a weight among all weights.
 fn part(capacity: usize, weight: u32, all: u64) -> usize {
-    let part = capacity as u128 * u128::from(weight) / u128::from(all.max(1));
+    let part = part::part(capacity as u64, u64::from(weight), all);
     usize::try_from(part).unwrap_or(usize::MAX)
 }

@@ -8,6 +8,7 @@
 pub mod fair_queue;
 mod held_back;
 mod ledger;
+pub(crate) mod part;
 mod pool;
 mod rate;
 mod share_use;

@@ -169,11 +169,10 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 
 /// The same, in no more than `most` bytes and an ellipsis. `most` is less than [`MAX_TEXT`].
 pub fn printable_within(text: &str, most: usize) -> Cow<'_, str> {
-    let line = printable(text);
-    if line.len() <= most {
-        return line;
+    match printable(text) {
+        Cow::Borrowed(line) if line.len() <= most => Cow::Borrowed(line),
+        line => Cow::Owned(ellipsized(line.into_owned(), most)),
     }
-    Cow::Owned(format!("{}…", &line[..line.floor_char_boundary(most)]))
 }
 
 /// The same for a text that may have several lines, such as one with a stack, for people at a terminal: further lines are
@@ -186,11 +185,16 @@ pub fn printable_lines(text: &str, most: usize) -> String {
         }
         made.push_str(&printable(line));
     }
-    if made.len() > most {
-        made.truncate(made.floor_char_boundary(most));
-        made.push('…');
+    ellipsized(made, most)
+}
+
+/// A text of at most so many bytes, with an ellipsis behind them if there were more.
+pub fn ellipsized(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('…');
     }
-    made
+    text
 }
 
 #[cfg(test)]
