@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::RngSeed;
 
+use super::apply::MAX_HISTORY;
 use super::*;
 use daca_base::digest::digest;
 

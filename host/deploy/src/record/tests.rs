@@ -1,3 +1,4 @@
+use super::apply::MAX_HISTORY;
 use super::*;
 use daca_base::ErrorCode;
 
