@@ -12,8 +12,11 @@
 //!
 //! The first line of HTTP/2 gets a NUL as well: hyper would close the connection without an answer.
 
-use super::framing::{Body, Field, Framing, FramingFault};
+mod line;
+
+use super::framing::{Body, Framing, FramingFault};
 use super::head::{self, LineLimits};
+use line::{Kept, ONCE, field, is_of_name, is_of_value};
 
 /// The limits beyond which a head is shortened.
 #[derive(Debug, Clone, Copy)]
@@ -43,39 +46,12 @@ impl Bounds {
     }
 }
 
-/// Names that always pass: they determine how a request is read.
-const ALWAYS: [&str; 6] = ["connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"];
-/// Names that pass once: they determine the origin of a request, and the message that it brings.
-const ONCE: [&str; 12] = [
-    "__key",
-    "__offset",
-    "__partition",
-    "__timestamp",
-    "__topic",
-    "authorization",
-    "content-encoding",
-    "content-type",
-    "dapr-api-token",
-    "dapr-caller-app-id",
-    "origin",
-    "traceparent",
-];
-
 /// The first line of HTTP/2, before its CR and LF (RFC 9113, section 3.4). No request of HTTP/1 begins with it.
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
 /// The maximum number of empty lines before a request line. hyper skips them, and some old clients send one behind a body.
 const MAX_EMPTY_LINES: usize = 8;
 /// What makes hyper refuse a head: it accepts a NUL nowhere in it. It may look at a head only once that has an empty line.
 const REFUSED: &[u8] = b"\0\r\n\r\n";
-
-/// The treatment of a line beyond the limits.
-#[derive(Clone, Copy, PartialEq)]
-enum Kept {
-    Always,
-    /// The first one with this index in [`ONCE`].
-    Once(usize),
-    Never,
-}
 
 enum State {
     /// In the request line, behind a CR or not. The second number counts the bytes that are those of [`HTTP_2`].
@@ -257,7 +233,7 @@ impl HeadFilter {
 
     /// The name is complete, up to its colon.
     fn end_name(&mut self, may_cut: bool, output: &mut Vec<u8>) {
-        let kept = kept(&self.held);
+        let kept = line::kept(&self.held);
         let is_beyond = self.head.lines >= self.bounds.lines || self.head.bytes >= self.bounds.bytes;
         let passes = match kept {
             Kept::Always => true,
@@ -389,33 +365,6 @@ impl HeadFilter {
         self.fault = (byte == b'\n').then_some(FramingFault::BareLf);
         self.refuse(taken, output)
     }
-}
-
-fn kept(name: &[u8]) -> Kept {
-    let is = |other: &&str| name.eq_ignore_ascii_case(other.as_bytes());
-    match ONCE.iter().position(&is) {
-        Some(place) => Kept::Once(place),
-        None if ALWAYS.iter().any(is) => Kept::Always,
-        None => Kept::Never,
-    }
-}
-
-fn field(name: &[u8]) -> Option<Field> {
-    match name {
-        _ if name.eq_ignore_ascii_case(b"content-length") => Some(Field::ContentLength),
-        _ if name.eq_ignore_ascii_case(b"transfer-encoding") => Some(Field::TransferEncoding),
-        _ => None,
-    }
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_of_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// RFC 9110, section 5.5.
-fn is_of_value(byte: u8) -> bool {
-    matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }
 
 #[cfg(test)]
