@@ -1,5 +1,7 @@
 //! The application's port: the manifest's routes, the subscriptions' paths, and health.
 
+mod event;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Ready;
@@ -8,31 +10,25 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::rejection::{BytesRejection, RawPathParamsRejection};
-use axum::extract::{
-    ConnectInfo, DefaultBodyLimit, FromRequest as _, FromRequestParts as _, RawPathParams, Request, State,
-};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts as _, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
 use axum::routing::{MethodFilter, MethodRouter, get, on, post};
 use bytes::Bytes;
 use futures::future::Either;
-use serde_json::json;
 use tower::Service;
 
 use super::answer::{self, HttpError, ReplyTemplate};
-use super::body::{BodyOwner, unreadable_body};
+use super::body::{BodyOwner, read_body, unreadable_body};
 use super::call;
 use super::callbacks::{self, Callbacks};
 use super::encoding;
 use super::event_retries::Retries;
-use super::events::DeadEvent;
 use super::head::{self, HeadCut};
 use super::inputs::Input;
-use super::json_answer::Json;
 use super::rate::{RateLimiter, Standing};
 use super::requests::Requests;
 use super::{AppToken, HostSeal, Subscriptions};
@@ -41,17 +37,14 @@ use daca_base::json::Document;
 use daca_base::telemetry::{MAX_TEXT, printable};
 use daca_deploy::Deployer;
 use daca_manifest::{InputBinding, Route};
-use daca_model::backend::{EventOutcome, Readiness};
+use daca_model::backend::Readiness;
 use daca_model::{CallContext, CallIdentity, HostPhase, Lifecycle};
 use daca_routing::CallRouter;
 use daca_runtime::actor::Actors;
+use event::{EventState, take_event};
 
 /// The maximum length in bytes of a path quoted in an answer.
 const MAX_PATH: usize = 512;
-
-/// The maximum length of a `traceparent` in bytes; version 00 has 55. It is passed on in headers of other requests,
-/// whose limits are narrow.
-const MAX_TRACEPARENT: usize = 128;
 
 /// The state of the application's port.
 pub struct AppOptions<'a> {
@@ -95,9 +88,6 @@ struct RouteState {
     rate: Option<RateLimiter>,
     requests: Requests,
 }
-
-/// The subscription of a path, with the state for its events.
-type EventState = (Subscriptions, Retries, String, Requests);
 
 /// The application's port: its routes, behind what each request is checked for.
 ///
@@ -214,10 +204,6 @@ fn readiness(lifecycle: &Lifecycle, actors: &Actors, deployer: &Deployer) -> (St
     }
 }
 
-fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
-    headers.get("traceparent")?.to_str().ok().filter(|text| text.len() <= MAX_TRACEPARENT).map(Arc::from)
-}
-
 /// Takes the request as a whole: what it takes apart itself need not be copied.
 async fn run_route(State(state): State<Arc<RouteState>>, request: Request) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
@@ -239,7 +225,7 @@ async fn run_route(State(state): State<Arc<RouteState>>, request: Request) -> Re
         let refusal = refuse(&state.route, rate.refusal(refused)).into_response();
         return described(refusal, Some(rate), standing);
     }
-    let body = read(body, extensions).await;
+    let body = read_body(body, extensions).await;
     let identity = match input {
         Some(input) => Ok(input.message_id(&headers).map(CallIdentity::Message)),
         None => head::check_size(&uri, &headers, cut).and_then(|()| identity(&state.route, &headers)),
@@ -248,7 +234,8 @@ async fn run_route(State(state): State<Arc<RouteState>>, request: Request) -> Re
         Ok(identity) => identity,
         Err(error) => return error.into_response(),
     };
-    let context = CallContext { traceparent: traceparent(&headers), identity, ..CallContext::default() };
+    let context =
+        CallContext { traceparent: call::traceparent(&headers), identity, ..CallContext::default() };
     let bytes = input.and_then(|_| body.as_ref().ok().cloned());
     let tried = match cut {
         // The message may have contained anything there. A truncated body is complete when it is redelivered.
@@ -265,13 +252,6 @@ async fn run_route(State(state): State<Arc<RouteState>>, request: Request) -> Re
         (Err(error), None) => refuse(&state.route, error).into_response(),
     };
     described(response, rate, standing)
-}
-
-/// Reads a body. The bound on it is among the extensions of its request.
-async fn read(body: Body, extensions: Extensions) -> Result<Bytes, BytesRejection> {
-    let mut unread = Request::new(body);
-    *unread.extensions_mut() = extensions;
-    Bytes::from_request(unread, &()).await
 }
 
 /// Adds where the caller stands, if the route has a rate.
@@ -339,49 +319,6 @@ fn refuse(route: &Route, error: HttpError) -> HttpError {
         }
         _ => error.without_stack(),
     }
-}
-
-async fn take_event(
-    State((subscriptions, retries, path, requests)): State<EventState>,
-    request: Request,
-) -> Response {
-    let agent_type = subscriptions.agent_type(&path);
-    let _in_flight = match agent_type.map(|name| requests.begin_of_sidecar(name)).transpose() {
-        Ok(in_flight) => in_flight,
-        // It is redelivered.
-        Err(refused) => return HttpError::from(refused).into_response(),
-    };
-    let (Parts { headers, extensions, .. }, body) = request.into_parts();
-    if let Some(agent_type) = agent_type {
-        BodyOwner::set(&extensions, agent_type.clone());
-    }
-    let body = read(body, extensions).await;
-    let context = CallContext { traceparent: traceparent(&headers), ..CallContext::default() };
-    // Of the other statuses only 404 does not have an event redelivered forever, so an unreadable event is not an
-    // error.
-    let outcome = match (body.map_err(unreadable_body), encoding::check(&headers)) {
-        (Ok(body), Ok(())) => retries.deliver(&subscriptions, &path, &body, context).await,
-        (Ok(body), Err(error)) => {
-            subscriptions.undecodable(&path, DeadEvent::Bytes(&body), &error.detail).await
-        }
-        (Err(error), _) if error.status == StatusCode::PAYLOAD_TOO_LARGE => {
-            let outcome = subscriptions.undecodable(&path, DeadEvent::Unread(&headers), &error.detail).await;
-            // The rest of the body stays unread.
-            return ([(header::CONNECTION, "close")], event_answer(outcome)).into_response();
-        }
-        // It may be complete when it is redelivered.
-        (Err(error), _) => return error.into_response(),
-    };
-    event_answer(outcome)
-}
-
-fn event_answer(outcome: EventOutcome) -> Response {
-    let (status, message) = match outcome {
-        EventOutcome::Success => ("SUCCESS", "Event processed".to_owned()),
-        EventOutcome::Drop(reason) => ("DROP", reason),
-        EventOutcome::Retry(reason) | EventOutcome::Failed(reason) => ("RETRY", reason),
-    };
-    Json(json!({ "status": status, "message": message })).into_response()
 }
 
 /// Lists the routes, and detects the one mistake that a path alone shows: an empty actor id.

@@ -10,7 +10,9 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest as _, Request};
 use axum::http::{Extensions, StatusCode};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -326,6 +328,13 @@ impl Clock {
         }
         alarm.as_mut().poll(context)
     }
+}
+
+/// Reads a body. The bound on it is among the extensions of its request.
+pub(super) async fn read_body(body: Body, extensions: Extensions) -> Result<Bytes, BytesRejection> {
+    let mut unread = Request::new(body);
+    *unread.extensions_mut() = extensions;
+    Bytes::from_request(unread, &()).await
 }
 
 /// Why a handler got no body.

@@ -1,6 +1,7 @@
 //! Turns a JSON document and a path into the call of an actor, as the manifest describes it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::extract::RawPathParams;
 use axum::http::HeaderMap;
@@ -15,6 +16,9 @@ use daca_model::{ActorAddress, CallError, CallIdentity, check_agent_type};
 
 /// The header with which a caller may repeat a call (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The maximum length of a `traceparent` in bytes; version 00 has 55. It is passed on in headers of other requests,
+/// whose limits are narrow.
+const MAX_TRACEPARENT: usize = 128;
 
 /// Creates the call. The document's own bytes are passed on: numbers and the order of fields are preserved. The
 /// document may be missing if the call needs nothing of it, and the parameters of the path where there are none.
@@ -95,6 +99,11 @@ pub(super) fn caller_key(headers: &HeaderMap) -> Result<Option<CallIdentity>, Ht
         let detail = format!("The header Idempotency-Key names one call by one key: {error}.");
         HttpError::new(ErrorCode::IdempotencyKeyInvalid, detail)
     })
+}
+
+/// The trace that a call belongs to.
+pub(super) fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
+    headers.get("traceparent")?.to_str().ok().filter(|text| text.len() <= MAX_TRACEPARENT).map(Arc::from)
 }
 
 /// Checks the names in a path.
