@@ -5,39 +5,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::controller::ControllerHandle;
-use daca_base::clock::{millis, unix_ms};
-use daca_base::json::{self, Document, UnknownFields};
+use daca_base::clock::unix_ms;
 use daca_model::admin::HostVersions;
-use daca_model::backend::{self, SharedStore, change_shared, stored_json};
+use daca_model::backend::{self, HostEntries, HostEntry, SharedStore};
 
-/// The key of the entries of all hosts.
-const KEY: &str = "daca-hosts";
+/// The entries of all hosts.
+const ENTRIES: HostEntries = HostEntries { key: "daca-hosts", timeout: Duration::from_secs(20) };
 /// The interval at which a host writes its entry.
 const WRITE_INTERVAL: Duration = Duration::from_secs(5);
-/// A host that has not written for this time is gone.
-const HOST_TIMEOUT: Duration = Duration::from_secs(20);
-/// The time by which the clock of another host may be ahead. An entry of a later time would stay after its host is gone.
-const MAX_AHEAD: Duration = Duration::from_secs(300);
 /// The time that a shutdown waits for the removal of the entry.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// What a host says in its entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Line {
+struct Serves {
     serving: BTreeMap<String, String>,
-    /// Milliseconds since 1970.
-    at: u64,
-    /// What a newer host has added to its own entry.
-    #[serde(flatten)]
-    unknown: UnknownFields,
 }
-
-type Lines = BTreeMap<String, Line>;
 
 /// The hosts of the app. Cheap to clone.
 #[derive(Clone)]
@@ -98,13 +86,13 @@ impl Hosts {
     pub(super) async fn read(&self) -> Vec<HostVersions> {
         let own =
             HostVersions { host: self.name.to_string(), this: true, serving: self.serving(), seen_ms_ago: 0 };
-        let lines = self.lines().await.unwrap_or_default();
-        let now = unix_ms(SystemTime::now());
-        let others = lines.into_iter().filter(|(name, _)| **name != *self.name);
-        let others = others.map(|(host, Line { serving, at, .. })| HostVersions {
+        let entries = self.entries().await.unwrap_or_default();
+        let now = wall_ms();
+        let others = entries.into_iter().filter(|(name, _)| **name != *self.name);
+        let others = others.map(|(host, HostEntry { says, at, .. })| HostVersions {
             host,
             this: false,
-            serving,
+            serving: says.serving,
             seen_ms_ago: now.saturating_sub(at),
         });
         std::iter::once(own).chain(others).collect()
@@ -115,54 +103,42 @@ impl Hosts {
         serving.map(|(agent_type, controller)| (agent_type.to_string(), controller.serving())).collect()
     }
 
-    async fn lines(&self) -> Result<Lines, backend::Error> {
-        let Some(store) = &self.store else { return Ok(Lines::new()) };
-        let value = store.read(&[KEY.to_owned()]).await?.into_iter().flatten().next();
-        Ok(value.map(|value| present_entries(&value.value, unix_ms(SystemTime::now()))).unwrap_or_default())
+    async fn entries(&self) -> Result<BTreeMap<String, HostEntry<Serves>>, backend::Error> {
+        let Some(store) = &self.store else { return Ok(BTreeMap::new()) };
+        ENTRIES.read(&**store, wall_ms).await
     }
 
     async fn write(&self, serving: Option<BTreeMap<String, String>>) -> Result<(), backend::Error> {
         let Some(store) = &self.store else { return Ok(()) };
-        let change = |value: Option<Bytes>| {
-            let at = unix_ms(SystemTime::now());
-            let mut lines = value.map(|value| present_entries(&value, at)).unwrap_or_default();
-            match &serving {
-                Some(serving) => {
-                    let line = Line { serving: serving.clone(), at, unknown: UnknownFields::default() };
-                    lines.insert(self.name.to_string(), line);
-                }
-                None => drop(lines.remove(&*self.name)),
-            }
-            stored_json(&lines).map(Some)
-        };
-        // If others have written each time, the next entry is written soon.
-        change_shared(&**store, KEY, change).await.map(drop)
+        let says = serving.map(|serving| Serves { serving });
+        ENTRIES.write(&**store, &self.name, says.as_ref(), wall_ms).await
     }
 }
 
-/// The entries of the hosts that are there.
-fn present_entries(value: &Bytes, now: u64) -> Lines {
-    let mut lines = entries(value);
-    lines.retain(|_, line| {
-        let (old, ahead) = (now.saturating_sub(line.at), line.at.saturating_sub(now));
-        old < millis(HOST_TIMEOUT) && ahead <= millis(MAX_AHEAD)
-    });
-    lines
-}
-
-/// The entries in a stored value. One that is damaged or has another form is left out, and goes with the next write: each
-/// host writes its own entry again within seconds.
-fn entries(value: &Bytes) -> Lines {
-    let all = match Document::parse(value) {
-        Ok(all) => all,
-        Err(error) => {
-            tracing::debug!("the hosts' entries cannot be read: {error}");
-            return Lines::new();
-        }
-    };
-    let line = |(host, line): (String, Document)| Some((host, json::read_object::<Line>(line.bytes()).ok()?));
-    all.fields().filter_map(line).collect()
+/// The entries of hosts are of wall time: others read them.
+fn wall_ms() -> u64 {
+    unix_ms(SystemTime::now())
 }
 
 #[cfg(test)]
-mod properties;
+mod tests {
+    use daca_fakes::FakeStore;
+
+    use super::*;
+
+    /// As the release before writes them.
+    const STORED: &str = include_str!("../tests/stored/ec781bc/hosts.json");
+
+    #[tokio::test]
+    async fn the_entries_of_the_release_before_are_read_and_written_as_they_were() -> anyhow::Result<()> {
+        let store = FakeStore::default();
+        store.put(ENTRIES.key, STORED.trim_end().into());
+        let read = ENTRIES.read::<Serves>(&store, || 1_764_410_402_000).await?;
+        assert_eq!(read.keys().collect::<Vec<_>>(), ["pod-a", "pod-b"]);
+        let own = read.get("pod-a").map(|entry| &entry.says);
+        ENTRIES.write(&store, "pod-a", own, || 1_764_410_400_000).await?;
+        let written = store.get(ENTRIES.key).unwrap_or_default();
+        assert_eq!(String::from_utf8_lossy(&written), STORED.trim_end());
+        Ok(())
+    }
+}

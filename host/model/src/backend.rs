@@ -26,6 +26,7 @@ pub use crate::effect::{
     BindingRequest, BindingResponse, Effect, EffectRequest, EffectScan, EffectScanPage, EffectTarget,
     FailedEffect, Tried,
 };
+pub use crate::host_entries::{HostEntries, HostEntry};
 pub use crate::outbox::{EffectStatus, Outbox, OutboxCounts, OutboxEntry};
 pub use crate::shared_store::{SharedStore, SharedValue, SharedWriteError, change_shared};
 pub use crate::shown_effect::EffectKind;

@@ -16,6 +16,7 @@ pub mod deployment;
 mod effect;
 mod fault;
 mod file_name;
+mod host_entries;
 mod ids;
 mod lifecycle;
 mod outbox;
