@@ -66,10 +66,8 @@ pub(super) struct Staged {
     new: Vec<Arc<LoggedEffect>>,
     /// The segments that take all effects of the head, with the new ones.
     new_segments: Vec<NewSegment>,
-    /// The segments that it writes, with the bytes of their effects.
-    sizes: Vec<(u64, usize)>,
-    /// The segments whose effects have all left. They go with their entries.
-    removed_segments: Vec<u64>,
+    /// What it does to the segments, the new ones included.
+    segments: SegmentChanges,
     /// The identities of other entries that the store does not have any more.
     removed: HashSet<Arc<str>>,
     /// The identities of effects that the commit adds to the dead letters.
@@ -77,10 +75,6 @@ pub(super) struct Staged {
     has_head: bool,
     /// It has looked at the effects of the segments.
     looked: bool,
-    /// See [`SegmentChanges::seen`].
-    seen: Option<u64>,
-    /// See [`SegmentChanges::clean`].
-    clean: Option<u64>,
     /// It is made for nothing but what has left.
     is_removal: bool,
 }
@@ -104,7 +98,7 @@ impl Staged {
     /// Returns `true` for a removal that had no room for all that has left. It has removed some, so those that follow come
     /// to an end: the first segment that it writes has all the room, and none that waits for a removal is longer.
     pub(super) fn is_unfinished(&self) -> bool {
-        self.is_removal && self.clean.is_none()
+        self.is_removal && self.segments.clean.is_none()
     }
 }
 
@@ -225,28 +219,15 @@ impl EffectLog {
             }
         }
         let looked = new.is_empty() || !buried.is_empty() || self.is_worth_a_look(in_segments.len());
-        let changes = match looked {
+        let (used, mut segments) = match looked {
             true => self.look(in_segments, &buried, rewriting, commit, &mut removed),
-            false => SegmentChanges { used: self.segments.keys().copied().collect(), ..Default::default() },
+            false => (self.segments.keys().copied().collect(), SegmentChanges::default()),
         };
-        let SegmentChanges { used, removed: removed_segments, mut sizes, seen, clean } = changes;
         in_head.extend(new.iter().map(|effect| &effect.text));
         let new_segments = segment::new_segments(&in_head, self.last_segment);
-        sizes.extend(new_segments.iter().map(|segment| (segment.number, segment.bytes)));
-        let has_head = self.write(commit, &used, &removed_segments, &new_segments, &in_head);
-        Staged {
-            new,
-            new_segments,
-            sizes,
-            removed_segments,
-            removed,
-            buried,
-            has_head,
-            looked,
-            seen,
-            clean,
-            is_removal: false,
-        }
+        segments.sizes.extend(new_segments.iter().map(|segment| (segment.number, segment.bytes)));
+        let has_head = self.write(commit, &used, &segments.removed, &new_segments, &in_head);
+        Staged { new, new_segments, segments, removed, buried, has_head, looked, is_removal: false }
     }
 
     /// Returns `true` if a good part of this many effects in segments has ended since the last look.
@@ -288,19 +269,8 @@ impl EffectLog {
 
     /// The commit has succeeded.
     pub(super) fn committed(&mut self, staged: Staged) {
-        let Staged {
-            new,
-            new_segments,
-            sizes,
-            removed_segments,
-            removed,
-            buried,
-            has_head,
-            looked,
-            seen,
-            clean,
-            is_removal: _,
-        } = staged;
+        let Staged { new, new_segments, segments, removed, buried, has_head, looked, is_removal: _ } = staged;
+        let SegmentChanges { removed: removed_segments, sizes, seen, clean } = segments;
         if !buried.is_empty() {
             self.entries.retain(|entry| !buried.contains(&entry.id));
         }

@@ -24,7 +24,7 @@ struct Rewritten {
 
 impl EffectLog {
     /// Looks at the effects in segments, and adds what is to be done to a commit. What the store does not have afterwards
-    /// is added to `removed`, unless its segment goes.
+    /// is added to `removed`, unless its segment goes. Returns the segments that the store has afterwards, too.
     pub(super) fn look(
         &self,
         in_segments: &[Entry],
@@ -32,7 +32,7 @@ impl EffectLog {
         rewriting: Rewriting,
         commit: &mut TurnCommit,
         removed: &mut HashSet<Arc<str>>,
-    ) -> SegmentChanges {
+    ) -> (BTreeSet<u64>, SegmentChanges) {
         // What ends from now on is for the next look.
         let ends = self.ends.load(Ordering::Acquire);
         let mut found = BTreeMap::<u64, FoundSegment<'_>>::new();
@@ -48,7 +48,7 @@ impl EffectLog {
         let unused = unused.copied().collect();
         let Rewritten { sizes, is_all, is_clean } = self.rewrite(found, rewriting, commit, removed);
         let (seen, clean) = (is_all.then_some(ends), is_clean.then_some(ends));
-        SegmentChanges { used, removed: unused, sizes, seen, clean }
+        (used, SegmentChanges { removed: unused, sizes, seen, clean })
     }
 
     /// Writes segments again without what they need not have any more, and adds that to `removed`: those with new dead

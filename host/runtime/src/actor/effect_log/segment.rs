@@ -5,7 +5,6 @@
 //! A backlog may be long, so a turn does not look at the effects of segments unless a good part of them has ended since
 //! the last look: the log counts the ends.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use daca_base::json::Document;
@@ -71,14 +70,12 @@ impl Rewriting {
     pub(super) const OF_REMOVAL: Rewriting = Rewriting { most: MAX_SEGMENT, is_whole: true };
 }
 
-/// What a commit does to the segments.
-#[derive(Default)]
+/// What a commit does to the segments, for the log to follow once it has succeeded.
+#[derive(Debug, Default)]
 pub(super) struct SegmentChanges {
-    /// Those that the store has afterwards.
-    pub(super) used: BTreeSet<u64>,
-    /// Those whose effects have all left.
+    /// Those whose effects have all left. They go with their entries.
     pub(super) removed: Vec<u64>,
-    /// Those that are written again, with the bytes of their effects.
+    /// Those that it writes, with the bytes of their effects.
     pub(super) sizes: Vec<(u64, usize)>,
     /// The number of ends when it looked. `None` if it did not, or had no room for all that is to be written again.
     pub(super) seen: Option<u64>,
