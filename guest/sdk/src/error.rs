@@ -5,7 +5,8 @@ use std::fmt;
 use crate::rt::bindings::actor::daca::agent::types;
 use crate::rt::bindings::actor::wasi::config::store;
 
-/// Why the host rejected a request of the agent. The text is for people; match on the variant.
+/// Why the host rejected a request of the agent. The text is for people; match on the variant, or pass on
+/// [`Error::code`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The host's manifest does not grant this to the agent type.
@@ -23,6 +24,36 @@ pub enum Error {
     /// The bytes are not JSON of the requested type. The host rejected nothing: the same call with another type may
     /// succeed.
     Undecodable(String),
+}
+
+impl Error {
+    /// The name of the case, as the contract and the SDKs of other languages have it: `denied`, `not-found`, `invalid`,
+    /// `unavailable`, `too-large` or `other`. The contract knows no [`Error::Undecodable`], whose code is `undecodable`.
+    /// A code keeps its meaning, so an agent may store it, or send it to others.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Denied(_) => "denied",
+            Self::NotFound(_) => "not-found",
+            Self::Invalid(_) => "invalid",
+            Self::Unavailable(_) => "unavailable",
+            Self::TooLarge(_) => "too-large",
+            Self::Other(_) => "other",
+            Self::Undecodable(_) => "undecodable",
+        }
+    }
+
+    /// The text, without the case.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Denied(text)
+            | Self::NotFound(text)
+            | Self::Invalid(text)
+            | Self::Unavailable(text)
+            | Self::TooLarge(text)
+            | Self::Other(text)
+            | Self::Undecodable(text) => text,
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -118,5 +149,28 @@ impl From<Failure> for types::Failure {
             Failure::NotFound(text) => Self::NotFound(text),
             Failure::Failed(text) => Self::Failed(text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_of_an_error_is_the_name_of_its_case_in_the_contract() {
+        let why = || "why".to_owned();
+        for (error, code) in [
+            (types::Error::Denied(why()), "denied"),
+            (types::Error::NotFound(why()), "not-found"),
+            (types::Error::Invalid(why()), "invalid"),
+            (types::Error::Unavailable(why()), "unavailable"),
+            (types::Error::TooLarge(why()), "too-large"),
+            (types::Error::Other(why()), "other"),
+        ] {
+            let error = Error::from(error);
+            assert_eq!((error.code(), error.message()), (code, "why"));
+        }
+        let error = Error::Undecodable(why());
+        assert_eq!((error.code(), error.message()), ("undecodable", "why"));
     }
 }

@@ -260,8 +260,7 @@ impl Conformance {
 
 /// The value, or what the host rejected: the turn ends well then.
 fn answer<T: Serialize>(result: Result<T, Error>) -> Reply {
-    let value =
-        result.map_or_else(|error| Ok(json!({ "error": payloads::case(&error).0 })), serde_json::to_value);
+    let value = result.map_or_else(|error| Ok(json!({ "error": error.code() })), serde_json::to_value);
     value.map_err(|e| Failure::failed(e.to_string()))
 }
 
@@ -293,10 +292,9 @@ fn record_failed(effect: &FailedEffect, reason: &Error) -> Result<(), Failure> {
         EffectRequest::Send { binding, operation, .. } => ("send", format!("{binding}/{operation}")),
     };
     let data = String::from_utf8_lossy(effect.payload());
-    let (code, message) = payloads::case(reason);
     let failed = json!({
         "kind": kind, "target": target, "data": data, "attempts": effect.attempts,
-        "reason": { "code": code, "message": message },
+        "reason": { "code": reason.code(), "message": reason.message() },
     });
     append("failed", failed)
 }

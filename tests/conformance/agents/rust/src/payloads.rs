@@ -201,16 +201,3 @@ impl From<Level> for log::Level {
         }
     }
 }
-
-/// The case of what the host rejected, and its text.
-pub(crate) fn case(error: &Error) -> (&'static str, &str) {
-    match error {
-        Error::Denied(text) => ("denied", text),
-        Error::NotFound(text) => ("not-found", text),
-        Error::Invalid(text) => ("invalid", text),
-        Error::Unavailable(text) => ("unavailable", text),
-        Error::TooLarge(text) => ("too-large", text),
-        Error::Other(text) => ("other", text),
-        Error::Undecodable(text) => ("undecodable", text),
-    }
-}
