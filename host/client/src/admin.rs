@@ -357,8 +357,9 @@ pub(super) fn causes(error: &dyn std::error::Error) -> String {
 /// The initiator, for the history: a hint for colleagues, which proves nothing.
 fn by() -> String {
     let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = format!("{}@{}", user.as_deref().unwrap_or("unknown"), machine.trim());
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    let machine = machine.as_deref().map_or("unknown", str::trim);
+    let name = format!("{}@{machine}", user.as_deref().unwrap_or("unknown"));
     name.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).take(MAX_INITIATOR).collect()
 }
 

@@ -96,6 +96,7 @@ impl Signals {
 /// Returns `true` if the process was started with SIGHUP ignored. `SigIgn` of `proc_pid_status(5)` has a bit for each
 /// signal, the lowest for 1.
 fn is_hangup_ignored() -> bool {
+    // Where it cannot be read, SIGHUP ends the host as it ends most programs: none is left behind that nobody sees.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());

@@ -10,7 +10,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::controller::ControllerHandle;
+use daca_base::ErrorCode;
 use daca_base::clock::unix_ms;
+use daca_base::telemetry::printable;
 use daca_model::admin::HostVersions;
 use daca_model::backend::{self, HostEntries, HostEntry, SharedStore};
 
@@ -86,7 +88,14 @@ impl Hosts {
     pub(super) async fn read(&self) -> Vec<HostVersions> {
         let own =
             HostVersions { host: self.name.to_string(), this: true, serving: self.serving(), seen_ms_ago: 0 };
-        let entries = self.entries().await.unwrap_or_default();
+        let entries = self.entries().await.unwrap_or_else(|error| {
+            tracing::warn!(
+                code = ErrorCode::SharedStateUnavailable.as_str(),
+                "the versions of this host are shown alone, since those of the others cannot be read: {}",
+                printable(&error.to_string())
+            );
+            BTreeMap::new()
+        });
         let now = wall_ms();
         let others = entries.into_iter().filter(|(name, _)| **name != *self.name);
         let others = others.map(|(host, HostEntry { says, at, .. })| HostVersions {

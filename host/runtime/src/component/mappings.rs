@@ -22,6 +22,7 @@ const DEFAULT_MAP_COUNT: usize = 65_530;
 
 /// `vm.max_map_count` of this machine, or the kernel's default if it cannot be read.
 pub fn map_count_limit() -> usize {
+    // Where it cannot be read, the default is safe: who changes this limit raises it.
     let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
     text.trim().parse().unwrap_or(DEFAULT_MAP_COUNT)
 }

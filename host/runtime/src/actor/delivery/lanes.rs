@@ -57,7 +57,7 @@ impl Shared {
             leaves
         };
         let left = effects.iter().take_while(leaves).count();
-        effects.get(left..).unwrap_or_default().to_vec()
+        effects.iter().skip(left).cloned().collect()
     }
 
     /// Delivers the effects of a lane until none waits.
