@@ -5,6 +5,11 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+/// The mode of a file that only this user can access.
+pub const PRIVATE: u32 = 0o600;
+/// The mode of a file that others can access as far as the umask allows.
+pub const BY_UMASK: u32 = 0o666;
+
 /// Opens a regular file for reading. Anything else is refused: a device has no end, and a pipe may have no writer, so
 /// that opening it would wait for ever. A folder is opened, because its error when it is read names it best.
 pub fn open_regular(path: &Path) -> std::io::Result<File> {
@@ -73,25 +78,30 @@ pub fn create_private_subfolder(folder: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Writes beside the target and renames, so that a crash of the process leaves the old file or the new one. Only this
-/// user can access the file.
-pub fn write_whole(target: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
-    write(target, parts, false)
+/// Writes beside the target and renames: a crash of the process leaves the old file or the new one, and a watcher never
+/// sees a part of it. The mode is [`PRIVATE`] or [`BY_UMASK`].
+pub fn write_whole(target: &Path, parts: &[&[u8]], mode: u32) -> std::io::Result<()> {
+    write(target, parts, mode, false)
 }
 
-/// The same, but the new file is on disk when this returns, so that a crash of the machine does not lose it either.
+/// The same for a private file, which is on disk when this returns, so that a crash of the machine does not lose it
+/// either.
 pub fn write_lasting(target: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
-    write(target, parts, true)?;
+    write(target, parts, PRIVATE, true)?;
     match target.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
     }
 }
 
-fn write(target: &Path, parts: &[&[u8]], lasting: bool) -> std::io::Result<()> {
-    let unfinished = target.with_extension(format!("{}.unfinished", std::process::id()));
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+fn write(target: &Path, parts: &[&[u8]], mode: u32, lasting: bool) -> std::io::Result<()> {
+    let Some(name) = target.file_name() else {
+        return Err(ErrorKind::InvalidInput.into());
+    };
+    let mut unfinished = name.to_owned();
+    unfinished.push(format!(".{}.unfinished", std::process::id()));
+    let unfinished = target.with_file_name(unfinished);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&unfinished)?;
     let written = parts.iter().try_for_each(|part| file.write_all(part));
     // Before the rename, which may be on disk earlier than the content.
     let written = written.and_then(|()| if lasting { file.sync_all() } else { Ok(()) });

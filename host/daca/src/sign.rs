@@ -13,7 +13,7 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
 use ed25519_dalek::{SECRET_KEY_LENGTH, SigningKey};
 
-use daca_base::files::open_regular;
+use daca_base::files::{BY_UMASK, open_regular, write_whole};
 use daca_base::text::utf8;
 use daca_base::{ErrorCode, Explained, Explanation};
 use daca_deploy::watch::{ComponentFile, signature_path};
@@ -135,7 +135,7 @@ pub fn run(arguments: &SignArguments) -> Result<String, Error> {
     refuse_other_files(&out).map_err(|reason| {
         unwritable(reason, "name another file with --out FILE, or remove this one first")
     })?;
-    write_whole(&out, signature::sign(&key, &wasm).as_bytes())
+    write_whole(&out, &[signature::sign(&key, &wasm).as_bytes()], BY_UMASK)
         .map_err(|reason| unwritable(reason, "name another file with --out FILE"))?;
     Ok(format!("signed: {}\n", out.display()))
 }
@@ -216,20 +216,4 @@ fn holds_signature(path: &Path) -> std::io::Result<bool> {
     let mut text = Vec::new();
     open_regular(path)?.take(MAX_SIGNATURE).read_to_end(&mut text)?;
     Ok(signature::is_signature(&signature::text_of(&text)))
-}
-
-/// Writes beside the target and renames: a watcher of the target never sees a partial signature.
-fn write_whole(target: &Path, text: &[u8]) -> std::io::Result<()> {
-    let Some(name) = target.file_name() else {
-        return Err(ErrorKind::InvalidInput.into());
-    };
-    let mut unfinished = name.to_owned();
-    unfinished.push(format!(".{}.unfinished", std::process::id()));
-    let unfinished = target.with_file_name(unfinished);
-    let written = std::fs::write(&unfinished, text).and_then(|()| std::fs::rename(&unfinished, target));
-    if written.is_err() {
-        // The original error is reported.
-        let _ = std::fs::remove_file(&unfinished);
-    }
-    written
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 
 use daca_base::ErrorCode;
+use daca_base::files::PRIVATE;
 use daca_model::backend::{Error, Readiness};
 
 /// The file, and its problems.
@@ -21,9 +22,6 @@ pub(super) struct StateFile {
     identity: Identity,
     trouble: Mutex<Trouble>,
 }
-
-/// The mode of a file that only its owner may read and write.
-const PRIVATE: u32 = 0o600;
 
 /// Device and inode: unique among open files.
 type Identity = (u64, u64);

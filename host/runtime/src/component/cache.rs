@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use daca_base::ErrorCode;
-use daca_base::files::{create_private_subfolder, read_bounded, write_whole};
+use daca_base::files::{PRIVATE, create_private_subfolder, read_bounded, write_whole};
 
 /// Magic bytes of a file: its kind, and the version of this layout.
 const MAGIC: &[u8; 16] = b"daca code v1\0\0\0\0";
@@ -61,7 +61,7 @@ impl CodeCache {
     pub(super) fn write(&self, digest: &str, code: &[u8]) {
         let head = self.head(digest, code);
         let written = create_private_subfolder(&self.folder)
-            .and_then(|()| write_whole(&self.path(digest), &[&head, code]));
+            .and_then(|()| write_whole(&self.path(digest), &[&head, code], PRIVATE));
         if let Err(error) = written {
             tracing::warn!(
                 code = ErrorCode::CompiledCodeNotKept.as_str(),

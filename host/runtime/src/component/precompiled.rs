@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::cache::deserialize;
-use daca_base::files::{read_bounded, write_whole};
+use daca_base::files::{PRIVATE, read_bounded, write_whole};
 use daca_base::{ErrorCode, Explained, Explanation};
 use daca_model::MAX_COMPONENT;
 
@@ -55,7 +55,7 @@ pub(super) fn write(folder: &Path, component: &Component, digest: &str) -> Resul
     let code = component.serialize().map_err(PrecompileError::Component)?;
     let path = file(folder, digest);
     let written = std::fs::create_dir_all(folder)
-        .and_then(|()| write_whole(&path, &[&head(digest, &code), &code]))
+        .and_then(|()| write_whole(&path, &[&head(digest, &code), &code], PRIVATE))
         // The host that reads it runs as another user.
         .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)));
     written.map_err(|reason| PrecompileError::Folder { path: path.clone(), reason })?;
