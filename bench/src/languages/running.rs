@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use daca_stack::manifests::route;
 use daca_tests::chat_agent;
 
 use super::contender::Contender;
@@ -128,30 +129,19 @@ pub(super) fn manifest(component: &Path, script: Option<&str>) -> anyhow::Result
         Some(script) => format!(", script = {}", serde_json::to_string(script)?),
         None => String::new(),
     };
-    Ok(format!(
-        r#"[agents.ChatAgent]
+    let agent = format!(
+        r#"[deploy]
+compile-memory = "2GiB"
+
+[agents.ChatAgent]
 component = {component}
 settings = {{ to-number = "+1987654321"{script} }}
 permissions = {{ publish = ["daca-pubsub/user-chat"], bindings = ["twilio-binding/create"] }}
 limits = {{ memory = "64MiB" }}
-
-[[routes]]
-method = "POST"
-path = "/chat/{{actor_id}}"
-agent = "ChatAgent"
-call = "ProcessMessage"
-actor-id = {{ path = "actor_id" }}
-reply = {{ response = "{{reply}}" }}
-
-[[routes]]
-method = "GET"
-path = "/chat/{{actor_id}}/history"
-agent = "ChatAgent"
-call = "GetConversationHistory"
-actor-id = {{ path = "actor_id" }}
-
-[deploy]
-compile-memory = "2GiB"
 "#
-    ))
+    );
+    let reply = r#"reply = { response = "{reply}" }"#;
+    let message = route("POST", "/chat/{actor_id}", "ChatAgent", "ProcessMessage", reply);
+    let history = route("GET", "/chat/{actor_id}/history", "ChatAgent", "GetConversationHistory", "");
+    Ok([agent, message, history].concat())
 }

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::Context as _;
+use daca_stack::manifests;
 use daca_tests::{guest, manifest_of};
 use serde_json::json;
 
@@ -163,10 +164,7 @@ fn large_type(agent_type: &str, extra: Extra, folder: &Path, more: &str) -> anyh
 }
 
 fn route(path: &str, agent: &str, call: &str) -> String {
-    format!(
-        "[[routes]]\nmethod = \"POST\"\npath = \"/{path}/{{id}}\"\nagent = \"{agent}\"\ncall = \"{call}\"\n\
-        actor-id = {{ path = \"id\" }}\n"
-    )
+    manifests::route("POST", &format!("/{path}/{{actor_id}}"), agent, call, "")
 }
 
 fn route_without_body(path: &str, agent: &str, call: &str) -> String {
