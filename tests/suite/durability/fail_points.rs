@@ -102,42 +102,26 @@ async fn effects_after_a_crash_at(step: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_crash_before_a_transaction_loses_nothing_that_was_acknowledged() -> anyhow::Result<()> {
-    state_after_a_crash_at("before-transaction").await
+/// The tests of each step: the names of those that fail say at which.
+macro_rules! a_crash {
+    ($($at:ident: $step:literal,)*) => {$(
+        mod $at {
+            #[tokio::test]
+            async fn loses_nothing_that_was_acknowledged_and_keeps_each_turn_whole() -> anyhow::Result<()> {
+                super::state_after_a_crash_at($step).await
+            }
+
+            #[tokio::test]
+            async fn loses_no_effect_and_no_reminder() -> anyhow::Result<()> {
+                super::effects_after_a_crash_at($step).await
+            }
+        }
+    )*};
 }
 
-#[tokio::test]
-async fn a_crash_within_a_transaction_loses_nothing_that_was_acknowledged() -> anyhow::Result<()> {
-    state_after_a_crash_at("in-transaction").await
-}
-
-#[tokio::test]
-async fn a_crash_between_commit_and_answer_keeps_each_turn_whole() -> anyhow::Result<()> {
-    state_after_a_crash_at("after-commit").await
-}
-
-#[tokio::test]
-async fn a_crash_while_the_callers_are_answered_loses_nothing() -> anyhow::Result<()> {
-    state_after_a_crash_at("after-answer").await
-}
-
-#[tokio::test]
-async fn a_crash_before_a_transaction_loses_no_effect_and_no_reminder() -> anyhow::Result<()> {
-    effects_after_a_crash_at("before-transaction").await
-}
-
-#[tokio::test]
-async fn a_crash_within_a_transaction_loses_no_effect_and_no_reminder() -> anyhow::Result<()> {
-    effects_after_a_crash_at("in-transaction").await
-}
-
-#[tokio::test]
-async fn a_crash_between_commit_and_answer_loses_no_effect_and_no_reminder() -> anyhow::Result<()> {
-    effects_after_a_crash_at("after-commit").await
-}
-
-#[tokio::test]
-async fn a_crash_while_the_callers_are_answered_loses_no_effect_and_no_reminder() -> anyhow::Result<()> {
-    effects_after_a_crash_at("after-answer").await
+a_crash! {
+    a_crash_before_a_transaction: "before-transaction",
+    a_crash_within_a_transaction: "in-transaction",
+    a_crash_between_commit_and_answer: "after-commit",
+    a_crash_while_the_callers_are_answered: "after-answer",
 }
