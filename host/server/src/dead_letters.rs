@@ -1,12 +1,12 @@
 //! Dead letters: the common part of those of events and of bindings' messages. Every dead letter can be published.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use daca_base::telemetry::ellipsized;
 use daca_model::backend;
@@ -43,15 +43,21 @@ pub(super) struct TopicDeadLetter {
 #[derive(Default)]
 pub(super) struct Tries(Mutex<Counts>);
 
-/// The counts by name. If there are too many, the one with the fewest attempts is forgotten, and of those the oldest: who
-/// sends many messages that fail must not make one that keeps failing begin anew.
+/// The counts by the hash of a name, since who sends a message may choose its length. If there are too many, the one with
+/// the fewest attempts is forgotten, and of those the oldest: who sends many messages that fail must not make one that
+/// keeps failing begin anew.
+///
+/// They are not divided by senders: all messages come from the sidecar. Without its token, anybody could end a count by a
+/// message of the same name that succeeds.
 #[derive(Default)]
 struct Counts {
-    by_name: HashMap<Arc<str>, Place>,
-    by_place: BTreeMap<Place, Arc<str>>,
+    by_name: HashMap<NameHash, Place>,
+    by_place: BTreeMap<Place, NameHash>,
     /// The number of the next attempt of all.
     next: u64,
 }
+
+type NameHash = [u8; 32];
 
 /// The number of failed attempts, and of the last one among those of all names.
 type Place = (u32, u64);
@@ -79,16 +85,16 @@ impl Tries {
     /// The sidecar reports a refusal by its broker as unavailability, so a letter with enough attempts counts as too
     /// large.
     fn is_too_large(&self, error: &backend::Error, name: &str, attempts: u32) -> bool {
-        matches!(error, backend::Error::TooLarge(_)) || self.has_failed(name.to_owned(), attempts)
+        matches!(error, backend::Error::TooLarge(_)) || self.has_failed(name, attempts)
     }
 
     /// Counts a failed attempt. Returns `true` if the maximum is reached.
-    pub(super) fn has_failed(&self, name: String, attempts: u32) -> bool {
-        self.0.lock().add(name.into()) >= attempts
+    pub(super) fn has_failed(&self, name: &str, attempts: u32) -> bool {
+        self.0.lock().add(hash(name)) >= attempts
     }
 
     pub(super) fn forget(&self, name: &str) {
-        self.0.lock().remove(name);
+        self.0.lock().remove(&hash(name));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -98,7 +104,7 @@ impl Tries {
 
 impl Counts {
     /// Returns the number of attempts with this one.
-    fn add(&mut self, name: Arc<str>) -> u32 {
+    fn add(&mut self, name: NameHash) -> u32 {
         let count = self.remove(&name).saturating_add(1);
         while self.by_name.len() >= MAX_COUNTED
             && let Some((_, least)) = self.by_place.pop_first()
@@ -107,17 +113,21 @@ impl Counts {
         }
         let place = (count, self.next);
         self.next += 1;
-        self.by_name.insert(name.clone(), place);
+        self.by_name.insert(name, place);
         self.by_place.insert(place, name);
         count
     }
 
     /// Returns the number of attempts.
-    fn remove(&mut self, name: &str) -> u32 {
+    fn remove(&mut self, name: &NameHash) -> u32 {
         let Some(place) = self.by_name.remove(name) else { return 0 };
         self.by_place.remove(&place);
         place.0
     }
+}
+
+fn hash(name: &str) -> NameHash {
+    Sha256::digest(name).into()
 }
 
 /// Adds the headers of a message. Headers beyond the maximum size are omitted, and counted.
@@ -189,7 +199,7 @@ mod tests {
     #[test]
     fn many_messages_that_fail_do_not_reset_the_count_of_another() {
         let tries = Tries::default();
-        let has_failed = |name: &str| tries.has_failed(name.to_owned(), 3);
+        let has_failed = |name: &str| tries.has_failed(name, 3);
         assert!(!has_failed("poisoned") && !has_failed("poisoned"));
         for number in 0..2 * MAX_COUNTED {
             assert!(!has_failed(&number.to_string()));

@@ -59,7 +59,7 @@ impl Retries {
             let reason = match subscriptions.attempt(&read, context.clone()).await {
                 EventOutcome::Failed(reason) => {
                     failed += 1;
-                    if failed >= read.subscription.attempts {
+                    if failed >= read.attempts() {
                         return subscriptions.give_up(&read, reason).await;
                     }
                     reason

@@ -156,7 +156,7 @@ impl Input {
 
     /// Counts a failed attempt. Returns `true` if there were as many as the manifest allows.
     fn has_failed(&self, headers: &HeaderMap, body: Option<&Bytes>) -> bool {
-        self.tries.has_failed(self.name_of(headers, body), self.binding.attempts)
+        self.tries.has_failed(&self.name_of(headers, body), self.binding.attempts)
     }
 }
 

@@ -24,28 +24,34 @@ use daca_runtime::actor::Actors;
 /// The manifest's subscriptions by path. Cheap to clone.
 #[derive(Clone)]
 pub struct Subscriptions {
-    by_path: Arc<HashMap<String, Subscription>>,
+    by_path: Arc<HashMap<String, Subscribed>>,
     actors: Actors,
     router: CallRouter,
-    /// For their dead letters.
-    tries: Arc<Tries>,
+}
+
+/// A subscription, and the counts of its own dead letters: those of another one push none of them out.
+struct Subscribed {
+    subscription: Subscription,
+    tries: Tries,
 }
 
 impl Subscriptions {
     /// The paths are unique: the manifest was checked.
     pub fn new(subscriptions: &[Subscription], actors: Actors, router: CallRouter) -> Subscriptions {
-        let by_path = subscriptions.iter().map(|one| (one.path.clone(), one.clone())).collect();
-        Subscriptions { by_path: Arc::new(by_path), actors, router, tries: Arc::default() }
+        let subscribed =
+            |one: &Subscription| Subscribed { subscription: one.clone(), tries: Tries::default() };
+        let by_path = subscriptions.iter().map(|one| (one.path.clone(), subscribed(one))).collect();
+        Subscriptions { by_path: Arc::new(by_path), actors, router }
     }
 
     /// The subscriptions, in no order.
     pub(super) fn all(&self) -> impl Iterator<Item = &Subscription> {
-        self.by_path.values()
+        self.by_path.values().map(|one| &one.subscription)
     }
 
     /// The agent type that the events of a path call, if they call any.
     pub(super) fn agent_type(&self, path: &str) -> Option<&Arc<str>> {
-        Some(&self.by_path.get(path)?.call.as_ref()?.agent_type)
+        Some(&self.by_path.get(path)?.subscription.call.as_ref()?.agent_type)
     }
 
     /// The paths at which events arrive.
@@ -55,8 +61,8 @@ impl Subscriptions {
 
     /// Handles an event in its envelope, with one attempt.
     pub async fn handle(&self, path: &str, event: &Document, context: CallContext) -> EventOutcome {
-        let Some(subscription) = self.by_path.get(path) else { return unknown(path) };
-        match self.read_parsed(subscription, event.clone()).await {
+        let Some(subscribed) = self.by_path.get(path) else { return unknown(path) };
+        match self.read_parsed(subscribed, event.clone()).await {
             Ok(read) => self.attempt(&read, context).await,
             Err(outcome) => outcome,
         }
@@ -65,21 +71,21 @@ impl Subscriptions {
     /// The agent has failed on each attempt of [`Subscriptions::handle`]: dead-letters the event, if its subscription has
     /// a topic for that.
     pub async fn failed(&self, path: &str, event: &Document, reason: String) -> EventOutcome {
-        let subscription = self.by_path.get(path).filter(|subscription| subscription.dead_letter.is_some());
-        match subscription {
-            Some(subscription) => self.never(subscription, Some(event), reason).await,
+        let subscribed = self.by_path.get(path).filter(|one| one.subscription.dead_letter.is_some());
+        match subscribed {
+            Some(subscribed) => self.never(subscribed, Some(event), reason).await,
             None => EventOutcome::Failed(reason),
         }
     }
 
     /// Parses an event and logs it. The error is the outcome if there is nothing more to do.
     pub(super) async fn read(&self, path: &str, event: &Bytes) -> Result<ReadEvent<'_>, EventOutcome> {
-        let Some(subscription) = self.by_path.get(path) else { return Err(unknown(path)) };
+        let Some(subscribed) = self.by_path.get(path) else { return Err(unknown(path)) };
         match Document::parse(event) {
-            Ok(document) => self.read_parsed(subscription, document).await,
+            Ok(document) => self.read_parsed(subscribed, document).await,
             Err(error) => {
                 let reason = format!("it is not JSON: {error}");
-                Err(self.unreadable(subscription, DeadEvent::Bytes(event), &reason).await)
+                Err(self.unreadable(subscribed, DeadEvent::Bytes(event), &reason).await)
             }
         }
     }
@@ -87,9 +93,10 @@ impl Subscriptions {
     /// The same for an event that is parsed.
     async fn read_parsed<'s>(
         &self,
-        subscription: &'s Subscription,
+        subscribed: &'s Subscribed,
         document: Document,
     ) -> Result<ReadEvent<'s>, EventOutcome> {
+        let subscription = &subscribed.subscription;
         let path = &*subscription.path;
         let [data, source, id] = document.fields_named(["data", "source", "id"]);
         let data = cloud_event::data_in(&document, data);
@@ -97,7 +104,7 @@ impl Subscriptions {
         let data = match data {
             Ok(data) => data,
             Err(reason) => {
-                return Err(self.unreadable(subscription, DeadEvent::Event(&document), &reason).await);
+                return Err(self.unreadable(subscribed, DeadEvent::Event(&document), &reason).await);
             }
         };
         if let Some(log) = &subscription.log {
@@ -108,9 +115,9 @@ impl Subscriptions {
             Ok(call) => {
                 let identity = events::identity(path, &document);
                 let original = subscription.dead_letter.is_some().then_some(document);
-                Ok(ReadEvent { subscription, call, identity, original })
+                Ok(ReadEvent { subscribed, call, identity, original })
             }
-            Err(error) => Err(self.never(subscription, Some(&document), error.detail).await),
+            Err(error) => Err(self.never(subscribed, Some(&document), error.detail).await),
         }
     }
 
@@ -122,14 +129,14 @@ impl Subscriptions {
             Ok(_reply) => EventOutcome::Success,
             Err(error) if error.is_refusal() => EventOutcome::Retry(error.to_string()),
             Err(error) if error.is_retryable() => EventOutcome::Failed(error.to_string()),
-            Err(error) => self.never(event.subscription, event.original.as_ref(), error.to_string()).await,
+            Err(error) => self.never(event.subscribed, event.original.as_ref(), error.to_string()).await,
         }
     }
 
     /// The agent has failed on each attempt: without a dead-letter topic the event is given back to the broker.
     pub(super) async fn give_up(&self, event: &ReadEvent<'_>, reason: String) -> EventOutcome {
         match &event.original {
-            Some(_) => self.never(event.subscription, event.original.as_ref(), reason).await,
+            Some(_) => self.never(event.subscribed, event.original.as_ref(), reason).await,
             None => EventOutcome::Retry(reason),
         }
     }
@@ -137,19 +144,19 @@ impl Subscriptions {
     /// An event whose bytes cannot be read.
     pub(super) async fn undecodable(&self, path: &str, event: DeadEvent<'_>, reason: &str) -> EventOutcome {
         match self.by_path.get(path) {
-            Some(subscription) => self.unreadable(subscription, event, reason).await,
+            Some(subscribed) => self.unreadable(subscribed, event, reason).await,
             None => EventOutcome::Drop(reason.to_owned()),
         }
     }
 
     async fn unreadable(
         &self,
-        subscription: &Subscription,
+        Subscribed { subscription, tries }: &Subscribed,
         letter: DeadEvent<'_>,
         reason: &str,
     ) -> EventOutcome {
         if subscription.dead_letter.is_some() {
-            return events::dead_letter(&self.actors, &self.tries, subscription, letter, reason).await;
+            return events::dead_letter(&self.actors, tries, subscription, letter, reason).await;
         }
         let path = &*subscription.path;
         tracing::warn!(
@@ -163,19 +170,13 @@ impl Subscriptions {
 
     async fn never(
         &self,
-        subscription: &Subscription,
+        Subscribed { subscription, tries }: &Subscribed,
         original: Option<&Document>,
         reason: String,
     ) -> EventOutcome {
         if let Some(event) = original.filter(|_| subscription.dead_letter.is_some()) {
-            return events::dead_letter(
-                &self.actors,
-                &self.tries,
-                subscription,
-                DeadEvent::Event(event),
-                &reason,
-            )
-            .await;
+            let event = DeadEvent::Event(event);
+            return events::dead_letter(&self.actors, tries, subscription, event, &reason).await;
         }
         let path = &subscription.path;
         tracing::warn!(
@@ -194,9 +195,16 @@ fn unknown(path: &str) -> EventOutcome {
 
 /// A parsed event, and the call that it becomes.
 pub(super) struct ReadEvent<'s> {
-    pub(super) subscription: &'s Subscription,
+    subscribed: &'s Subscribed,
     call: ActorCall,
     identity: Option<CallIdentity>,
     /// As received, if the subscription has a dead-letter topic.
     original: Option<Document>,
+}
+
+impl ReadEvent<'_> {
+    /// The attempts that the agent has at it.
+    pub(super) fn attempts(&self) -> u32 {
+        self.subscribed.subscription.attempts
+    }
 }
