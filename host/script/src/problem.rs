@@ -50,6 +50,7 @@ pub(crate) fn quoted(name: &str) -> Cow<'_, str> {
     shortened(name, MAX_NAME)
 }
 
+/// A copy of what `daca_base::telemetry` does: this crate depends on no other one of the host.
 fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     match text.len() > most {
         true => Cow::Owned(format!("{}…", &text[..text.floor_char_boundary(most)])),
