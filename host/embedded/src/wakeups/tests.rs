@@ -138,8 +138,11 @@ async fn what_is_looked_up_vanishes_if_it_is_not_in_the_file_and_comes_no_earlie
     assert_eq!(schedule.next_at(), Some(START + 60_000));
 }
 
-/// Fails at each firing.
-struct Failing;
+/// Fails at each firing, and counts the lines of the log about it.
+#[derive(Default)]
+struct Failing {
+    lines: AtomicU32,
+}
 
 #[async_trait::async_trait]
 impl Inbound for Failing {
@@ -149,6 +152,12 @@ impl Inbound for Failing {
 
     async fn event(&self, _: &str, _: &Document) -> EventOutcome {
         EventOutcome::Success
+    }
+
+    fn may_log(&self, agent_type: &str, _: usize) -> bool {
+        assert_eq!(agent_type, "A");
+        self.lines.fetch_add(1, Ordering::Relaxed);
+        true
     }
 }
 
@@ -165,10 +174,11 @@ async fn a_firing_that_cannot_be_skipped_comes_again() {
     let changes = store.commit(&ActorAddress::unchecked("A", "a"), &turn).await.expect("it is kept");
     let schedule = Schedule::new(machine.clock(), &Weights::default());
     schedule.apply(changes);
+    let inbound = Failing::default();
     let fails = async || {
         let mut firing = schedule.take_due().expect("it is due");
         let under_way = UnderWay::begin(&schedule, &mut firing);
-        fire(&schedule, &store, &Failing, firing).await;
+        fire(&schedule, &store, &inbound, firing).await;
         drop(under_way);
         schedule.next_at()
     };
@@ -177,6 +187,7 @@ async fn a_firing_that_cannot_be_skipped_comes_again() {
     std::fs::rename(&away, &path).expect("it is there");
     machine.pass(SKIP_RETRY_DELAY);
     assert_eq!(fails().await, Some(START + millis(HOUR)), "it is skipped");
+    assert_eq!(inbound.lines.load(Ordering::Relaxed), 4, "of each, its failure and that it is skipped");
 }
 
 /// The first time it has a defect.
