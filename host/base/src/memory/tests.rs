@@ -9,6 +9,8 @@ use super::shared::Shared;
 use super::*;
 use crate::shares::Weights;
 
+mod overdraft;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Idle things of agent types, the first of which is given up first.
@@ -137,23 +139,6 @@ fn a_place_that_is_warm_is_room_for_an_instance() {
     assert!(of(&budget, 0).try_grow(40));
 }
 
-#[test]
-fn one_turn_at_a_time_goes_beyond_the_budget_until_all_of_it_is_dropped() {
-    let (budget, _idle) = budget(100);
-    let mut turns = [of(&budget, 50), of(&budget, 50)];
-    for turn in &mut turns {
-        turn.begin_turn();
-    }
-    let [first, second] = &mut turns;
-    let mut writes = first.beside(MemoryKind::Turns);
-    assert!(first.try_grow(10) && writes.try_grow(10), "what one turn holds goes together");
-    assert!(!second.try_grow(1));
-    first.end_turn();
-    assert!(!second.try_grow(1), "what it writes is not committed yet");
-    drop(writes);
-    assert!(second.try_grow(1) && !first.try_grow(1));
-}
-
 #[tokio::test(start_paused = true)]
 async fn who_waits_gets_what_is_freed_in_the_order_of_arrival() {
     let (budget, idle) = budget(100);
@@ -210,15 +195,6 @@ fn no_type_takes_what_another_has_a_right_to() {
     let mut neighbour = of_type(&budget, "B", 0);
     assert!(neighbour.try_grow(200) && !neighbour.try_grow(1));
     assert_eq!((budget.reserved(), budget.excess()), (DIVIDED, 0));
-}
-
-#[test]
-fn a_right_to_memory_holds_while_another_type_goes_beyond_the_budget() {
-    let (budget, _idle) = budget_of(DIVIDED, &["A", "B"]);
-    let mut hog = of(&budget, 1_350);
-    hog.begin_turn();
-    assert!(hog.try_grow(500), "one turn may");
-    assert!(of_type(&budget, "B", 0).try_grow(200));
 }
 
 /// While what is idle is given up for one guest, another one of the same type wants as much.
