@@ -121,7 +121,7 @@ async fn what_a_commit_without_an_answer_has_registered_fires_if_it_is_in_the_fi
 #[tokio::test]
 async fn what_is_looked_up_vanishes_if_it_is_not_in_the_file_and_comes_no_earlier_if_it_has_failed() {
     let (folder, machine) = (TempDir::new().expect("a folder"), Machine::at(START));
-    let (store, _) = Store::open(folder.path(), HashMap::new(), machine.clock()).expect("a state file");
+    let (store, _) = Store::open(folder.path(), HashMap::new(), None, machine.clock()).expect("a state file");
     let actor = ActorAddress::unchecked("A", "failed");
     let schedule = schedule(&machine, &[("failed", 0)]);
     let failed = schedule.take_due().expect("it is due");
@@ -166,7 +166,7 @@ impl Inbound for Failing {
 async fn a_firing_that_cannot_be_skipped_comes_again() {
     let (folder, machine) = (TempDir::new().expect("a folder"), Machine::at(START));
     let [path, away] = ["state.redb", "away"].map(|name| folder.path().join(name));
-    let (store, _) = Store::open(folder.path(), HashMap::new(), machine.clock()).expect("a state file");
+    let (store, _) = Store::open(folder.path(), HashMap::new(), None, machine.clock()).expect("a state file");
     let timer = WakeupKey { kind: WakeupKind::Timer, name: "t".to_owned() };
     let (due, period, data) = (Duration::ZERO, Some(HOUR), Bytes::new());
     let wakeups = [(timer, Some(Registration { due, period, ttl: None, data }))].into();
@@ -211,7 +211,7 @@ impl Inbound for Defective {
 async fn a_firing_that_panics_is_tried_again() {
     let folder = TempDir::new().expect("a folder");
     let clock = Clock::of_process().clone();
-    let (store, _) = Store::open(folder.path(), HashMap::new(), clock.clone()).expect("a state file");
+    let (store, _) = Store::open(folder.path(), HashMap::new(), None, clock.clone()).expect("a state file");
     let turn = Arc::new(registers("r"));
     let changes = store.commit(&ActorAddress::unchecked("A", "a"), &turn).await.expect("it is kept");
     let schedule = Arc::new(Schedule::new(clock, &Weights::default()));
