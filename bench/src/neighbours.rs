@@ -1,12 +1,13 @@
 //! A neighbour of agents that take all they can get: how slow its answers become, and whether one fails.
 //!
 //! The [`attacks`] are of other agent types on the same host. [`callers`] make their calls, [`component`] makes some of
-//! their components, and [`reminders`] are what one of them is on.
+//! their components, [`slow_body`] is what some callers send, and [`reminders`] are what one of the attacks is on.
 
 mod attacks;
 mod callers;
 mod component;
 mod reminders;
+mod slow_body;
 
 use std::pin::pin;
 use std::time::Duration;
@@ -70,10 +71,12 @@ fn method() -> String {
         "Embedded backend, store in memory, for the commits on disk. The ChatAgent gets {RATE} messages a second over {CONNECTIONS} \
         connections, for {ACTORS} actors: alone (`quiet`), and while agents of another type take all they can get. Turns that sleep do \
         so for 29 s; loops never end; calls for keys ask for 250,000 at once, which is refused, again and again; timers fire every \
-        10 ms, and log 1,000 lines each. The component with 99 core instances and those with tables and handles are small. Where the \
-        attack is on memory, the host has 1 GiB. `resident` is the most that was seen. Beside the reminders, another neighbour has \
-        some, too; beside the log, the host is asked for the last {LINES} lines of the neighbour. All types have the weight 1. Each \
-        attack has a host of its own, with its own quiet load."
+        10 ms, and log 1,000 lines each. Where state is read, 200 actors at most are active, so that most reads come \
+        with an activation. Of slow bodies 5,000 bytes a second arrive, at a host of 400 connections. The component \
+        with 99 core instances and those with tables and handles are small. Where the attack is on memory, the host \
+        has 1 GiB. `resident` is the most that was seen. Beside the reminders, another neighbour has some, too; \
+        beside the log, the host is asked for the last {LINES} lines of the neighbour. All types have the weight 1. \
+        Each attack has a host of its own, with its own quiet load."
     )
 }
 

@@ -104,36 +104,57 @@ async fn served(host: &Host, path: String, body: &'static str) -> anyhow::Result
     PATIENCE.until(&path, once).await
 }
 
-/// Sends so many requests to as many actors.
-async fn all_served(host: &Host, number: usize, path: &str, body: &'static str) -> anyhow::Result<()> {
-    let each = (0..number).map(|n| served(host, format!("{path}{n}"), body));
+/// Sends so many requests to so many actors, in turn.
+async fn all_served(
+    host: &Host,
+    (requests, actors): (usize, usize),
+    path: &str,
+    body: &'static str,
+) -> anyhow::Result<()> {
+    let each = (0..requests).map(|n| served(host, format!("{path}{}", n % actors), body));
     stream::iter(each).buffer_unordered(100).try_collect::<Vec<()>>().await.map(drop)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_host_stays_within_its_budget_and_serves_everybody() -> anyhow::Result<()> {
+/// Sends them to a new host, which serves them all and stays within its budget. Returns its metrics.
+async fn metrics_after(load: (usize, usize), path: &str, body: &'static str) -> anyhow::Result<String> {
     let host = Host::start(&manifest("")).await?;
     let watch = Watch::of(host.pid());
-    let cases = [
-        ("instances of 4 MB", 200, "/hold/", "4"),
-        ("idle actors with 250 KB of state", 1_500, "/set/idle", set(&"x".repeat(250_000), "")),
-        ("bodies of 4 MB", 200, "/set/body", set("", &"x".repeat(4_000_000))),
-        ("commits of 3 MB", 100, "/set/commit", set(&"x".repeat(3_000_000), "")),
-    ];
-    for (what, number, path, body) in cases {
-        all_served(&host, number, path, body).await?;
-        let most = watch.most();
-        println!("{number} {what}: {} MiB", most / MIB);
-        assert!(most < BUDGET + TURN + UNSEEN, "{number} {what}: {} MiB resident", most / MIB);
-        assert_eq!(host.get("/healthz").await?.status, 200);
-    }
-    let text = host.get_admin("/metrics").await?.body;
-    let text = text.as_str().unwrap_or_default();
-    assert!(metrics::sum(text, &["daca_memory_given_up_total"], |_| true) > 0.0, "{text}");
-    assert_eq!(metrics::sum(text, &["daca_memory_budget_bytes"], |_| true), BUDGET as f64);
-    let caches = |line: &str| line.contains("kind=\"state-caches\"") && line.contains("Exerciser");
-    assert!(metrics::sum(text, &["daca_memory_bytes"], caches) > 0.0, "{text}");
+    all_served(&host, load, path, body).await?;
+    let most = watch.most();
+    println!("{} requests of {path}: {} MiB", load.0, most / MIB);
+    assert!(most < BUDGET + TURN + UNSEEN, "{} MiB resident", most / MIB);
+    assert_eq!(host.get("/healthz").await?.status, 200);
+    let page = host.get_admin("/metrics").await?.body;
+    let page = page.as_str().unwrap_or_default();
+    assert_eq!(metrics::sum(page, &["daca_memory_budget_bytes"], |_| true), BUDGET as f64);
+    Ok(page.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seven_hundred_actors_that_hold_4_mb_stay_within_the_budget() -> anyhow::Result<()> {
+    let page = metrics_after((700, 700), "/hold/", "4").await?;
+    assert!(metrics::sum(&page, &["daca_memory_given_up_total"], |_| true) > 0.0, "{page}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_thousand_idle_actors_with_250_kb_of_state_stay_within_the_budget() -> anyhow::Result<()> {
+    let page = metrics_after((4_000, 4_000), "/set/", set(&"x".repeat(250_000), "")).await?;
+    assert!(metrics::sum(&page, &["daca_memory_given_up_total"], |_| true) > 0.0, "{page}");
+    let caches = |line: &str| line.contains("kind=\"state-caches\"") && line.contains("Exerciser");
+    assert!(metrics::sum(&page, &["daca_memory_bytes"], caches) > 0.0, "{page}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_hundred_bodies_of_4_mb_stay_within_the_budget() -> anyhow::Result<()> {
+    metrics_after((400, 400), "/set/", set("", &"x".repeat(4_000_000))).await.map(drop)
+}
+
+/// Of a hundred actors: what they keep would otherwise take gigabytes of the disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn four_hundred_commits_of_3_mb_stay_within_the_budget() -> anyhow::Result<()> {
+    metrics_after((400, 100), "/set/", set(&"x".repeat(3_000_000), "")).await.map(drop)
 }
 
 #[tokio::test]
@@ -142,7 +163,7 @@ async fn memory_that_is_not_needed_goes_back_to_the_system() -> anyhow::Result<(
     let host = Host::start(&manifest("idle-timeout = \"2s\"")).await?;
     served(&host, "/hold/first".to_owned(), "1").await?;
     let before = resident(host.pid())?;
-    all_served(&host, HELD, "/hold/", "4").await?;
+    all_served(&host, (HELD, HELD), "/hold/", "4").await?;
     eventually("what the actors held is gone", async || {
         let now = resident(host.pid())?;
         Ok(now < before + HELD as u64 * MIB)

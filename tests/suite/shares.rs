@@ -116,6 +116,25 @@ rate = "3/h"
 }
 
 #[tokio::test]
+async fn the_types_of_a_host_share_the_disk() -> anyhow::Result<()> {
+    let host = Host::start(&neighbours("[host]\nstorage = \"200KiB\"\n")).await?;
+    let set = async |actor: &str, bytes: usize| {
+        host.invoke(actor, "SetState", &json!({"key": "k", "value": "x".repeat(bytes)})).await
+    };
+    for actor in ["Hog/a", "Hog/b"] {
+        assert_eq!(set(actor, 60_000).await?.outcome(), (200, None));
+    }
+    // The floor of each type is 25 KiB: an eighth.
+    let refused = set("Hog/c", 60_000).await?;
+    assert_eq!(refused.outcome(), (507, Some("storage-exceeded")), "{refused:?}");
+    assert_eq!(set("Neighbour/a", 20_000).await?.outcome(), (200, None));
+    let metrics = host.get_admin("/metrics").await?.body;
+    let expected = "daca_pool_held_back_total{agent_type=\"Hog\",pool=\"bytes on disk\"} 1";
+    assert!(metrics.as_str().is_some_and(|metrics| metrics.contains(expected)), "{metrics}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_type_has_a_bound_on_disk_and_an_actor_one_of_registrations() -> anyhow::Result<()> {
     let host = Host::start(&exerciser("storage = \"100KiB\"\nlimits = { registrations = 2 }")).await?;
     let set = async |id: &str, bytes: usize| {

@@ -22,6 +22,11 @@ const LINES: u64 = 1_000;
 /// The period of a timer in milliseconds: as short as it may be.
 const PERIOD_MS: u64 = 10;
 
+/// The active actors of a host, where an attack is on the reads of their state.
+const ACTIVE: usize = 200;
+/// The connections of a host, where an attack is on those.
+const CONNECTIONS: usize = 400;
+
 /// What agents of other types do.
 pub(super) struct Attack {
     /// What they do, in few words.
@@ -54,6 +59,7 @@ pub(super) fn all(folder: &Path) -> anyhow::Result<Vec<Attack>> {
     let mut all = vec![reminders_that_sleep(), events_to_a_sleeper(), sleepers(folder)?, timers_that_log()];
     all.extend(on_the_processors());
     all.extend([commits(), holders_that_trap(), idle_actors()]);
+    all.extend([reads_of_state(), slow_bodies(), large_bodies()]);
     all.push(large_instances("200 actors with 96 full tables", Extra::Tables, folder)?);
     all.push(large_instances("200 actors with 99,000 handles", Extra::Handles, folder)?);
     Ok(all)
@@ -140,6 +146,39 @@ fn idle_actors() -> Attack {
     let manifest = [manifest_of("Floods", "floods", ""), route("write", "Floods", "HugeValue")];
     let calls = Calls::of("write", 16).of_actors(4_000).with_body(250_000);
     Attack { memory: Some(BUDGET), ..attack("4,000 actors with 250 KB of state", &manifest, vec![calls]) }
+}
+
+/// Fewer actors are active than are read, so each read is an activation, too.
+fn reads_of_state() -> Attack {
+    let manifest = [
+        manifest_of("Floods", "floods", ""),
+        route("write", "Floods", "HugeValue"),
+        route_without_body("read", "Floods", "ReadHuge"),
+        format!("[host]\nmax-active-actors = {ACTIVE}\n"),
+    ];
+    let calls = [Calls::of("write", 16).at_most(400).with_body(1_000_000), Calls::of("read", 64)];
+    let calls = calls.map(|calls| calls.of_actors(400)).to_vec();
+    attack("64 callers that read 1 MB of 400 actors", &manifest, calls)
+}
+
+fn slow_bodies() -> Attack {
+    let manifest = [
+        manifest_of("Slow", "exerciser", ""),
+        route("slow", "Slow", "Echo"),
+        format!("[host]\nmax-connections = {CONNECTIONS}\n"),
+    ];
+    // The slow ones reach no actor.
+    let calls = vec![Calls::of("slow", 4).at_most(4).with_body(1), Calls::of("slow", 440).slowly()];
+    attack("440 slow bodies for 400 connections", &manifest, calls)
+}
+
+fn large_bodies() -> Attack {
+    let limits = "limits = { memory = \"32MiB\" }";
+    let manifest = [manifest_of("Bodies", "exerciser", limits), route("set", "Bodies", "SetState")];
+    // What the agent does not know is read and not used.
+    let body = json!({ "key": "k", "value": "", "more": "x".repeat(4_000_000) });
+    let calls = vec![Calls::of("set", 400).with_body(body)];
+    Attack { memory: Some(BUDGET), ..attack("400 callers with bodies of 4 MB", &manifest, calls) }
 }
 
 fn large_instances(name: &'static str, extra: Extra, folder: &Path) -> anyhow::Result<Attack> {

@@ -9,7 +9,8 @@
 //! keeps, what is too small to be counted) is measured from time to time ([`MemoryBudget::measured`]), and counts, too.
 //!
 //! Turns that all have a part of what they need would wait for one another for ever. So one at a time may go beyond the
-//! budget ([`overdraft`]), as far as its own limits let it, and ends. The budget is never exceeded by more than that.
+//! budget ([`overdraft`]), as far as its own limits let it, and ends. The budget is never exceeded by more than that. The
+//! types whose turns wait for this have it in turn, by weight.
 //!
 //! [`account`] names what is counted, and [`machine`] has what depends on the operating system.
 
@@ -20,6 +21,7 @@ mod line;
 pub mod machine;
 mod overdraft;
 mod parts;
+mod permission;
 mod refused;
 mod reservation;
 mod shared;

@@ -87,7 +87,7 @@ mod tests {
     async fn every_actor_with_effects_is_listed_once_and_no_other() {
         let folder = TempDir::new().expect("a folder");
         let clock = Clock::of_process().clone();
-        let (store, _) = Store::open(folder.path(), HashMap::new(), clock).expect("a state file");
+        let (store, _) = Store::open(folder.path(), HashMap::new(), None, clock).expect("a state file");
         for (agent_type, id, key) in [
             ("A", "a", "daca:effects"),
             ("A", "a", "daca:effects:dead"),

@@ -104,7 +104,9 @@ impl Embedded {
         let given = Given::read(manifest)?;
         let quota = |agent: &Arc<AgentType>| (agent.name.clone(), quota_of(agent));
         let quotas = manifest.agents.values().map(quota).collect();
-        let (store, scheduled) = Store::open(data, quotas, clock.clone())?;
+        let storage =
+            manifest.host.storage.map(|bytes| usize::try_from(bytes.as_u64()).unwrap_or(usize::MAX));
+        let (store, scheduled) = Store::open(data, quotas, storage, clock.clone())?;
         let schedule = Arc::new(Schedule::new(clock.clone(), &manifest.weights()));
         let (known, orphans) = scheduled
             .into_iter()
@@ -320,7 +322,8 @@ impl Backend for Embedded {
     }
 
     fn pools(&self) -> Vec<SharedPool> {
-        vec![self.schedule.places().clone(), self.store.waiting().clone(), self.store.reads().clone()]
+        let always = [self.schedule.places(), self.store.waiting(), self.store.reads()];
+        always.into_iter().chain(self.store.usage.shared()).cloned().collect()
     }
 
     fn storage_of(&self, agent_type: &str) -> Option<u64> {
@@ -346,6 +349,7 @@ fn quota_of(agent: &AgentType) -> Quota {
     Quota {
         actor_bytes: agent.limits.state_total.as_u64(),
         type_bytes: agent.share.storage.map_or(u64::MAX, |storage| storage.as_u64()),
+        host_bytes: u64::MAX,
         registrations: agent.limits.registrations,
         weight: agent.share.weight,
     }

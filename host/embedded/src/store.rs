@@ -62,11 +62,12 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens the file in a folder, creating both if they are missing, and starts the writer. The second part of the
-    /// result has every registered reminder and timer.
+    /// Opens the file in a folder, creating both if they are missing, and starts the writer. `storage` bounds the bytes of
+    /// all agent types. The second part of the result has every registered reminder and timer.
     pub(super) fn open(
         folder: &Path,
         quotas: Quotas,
+        storage: Option<usize>,
         clock: Clock,
     ) -> Result<(Store, Vec<ScheduleChange>), OpenError> {
         let unwritable = |reason| OpenError::Unwritable { path: folder.to_owned(), reason };
@@ -95,12 +96,15 @@ impl Store {
         create_database(&path)?;
         let (file, opened) =
             StateFile::open(&path).map_err(|reason| OpenError::Unwritable { path: path.clone(), reason })?;
-        let usage = TypeUsage::default();
+        let weights = quotas.iter().map(|(name, quota)| (name.clone(), quota.weight)).collect::<Weights>();
+        let shared = storage.map(|bytes| SharedPool::new("bytes on disk", bytes, &weights));
+        let usage = TypeUsage::within(shared);
         let (database, scheduled) = panics::caught(ErrorCode::DataDamaged, || {
             let database = open_database(&path, opened)?;
             let scheduled = transaction::read_schedule(&database, clock.unix_ms())
                 .map_err(|error| damaged(error.to_string()))?;
-            usage.add(transaction::read_usage(&database).map_err(|error| damaged(error.to_string()))?);
+            let found = transaction::read_usage(&database, &usage);
+            usage.add(found.map_err(|error| damaged(error.to_string()))?);
             Ok((database, scheduled))
         })
         .unwrap_or_else(|panic| Err(damaged(panic)))?;
@@ -109,7 +113,6 @@ impl Store {
         // Not before it is known to be a state file.
         file.protect();
         let file = Arc::new(file);
-        let weights = quotas.iter().map(|(name, quota)| (name.clone(), quota.weight)).collect::<Weights>();
         let waiting = SharedPool::new("bytes of commits", WAITING_BYTES, &weights);
         let reads = SharedPool::new("state reads", READS, &weights);
         let writer = Writer::new(file.clone(), database.clone(), (quotas, usage.clone()), clock.clone());
@@ -292,7 +295,7 @@ mod tests {
         let quotas = ["A", "B"].map(|name| (name.into(), Quota::UNLIMITED));
         let quotas = quotas.into_iter().collect::<Quotas>();
         let (store, _) =
-            Store::open(folder.path(), quotas, Clock::of_process().clone()).expect("a state file");
+            Store::open(folder.path(), quotas, None, Clock::of_process().clone()).expect("a state file");
         store
     }
 

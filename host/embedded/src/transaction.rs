@@ -15,7 +15,7 @@ use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable};
 use serde::{Deserialize, Serialize};
 
-use super::usage::Growth;
+use super::usage::{Growth, TypeUsage};
 use daca_base::clock::millis;
 use daca_base::json::UnknownFields;
 use daca_model::ActorAddress;
@@ -191,10 +191,10 @@ pub(super) fn purge(
     Ok(expired.len() < PURGE_BATCH)
 }
 
-/// The bytes of each agent type in the file.
-pub(super) fn read_usage(database: &Database) -> Result<Growth, redb::Error> {
+/// The bytes of each agent type in the file, to be added to what is known.
+pub(super) fn read_usage(database: &Database, known: &TypeUsage) -> Result<Growth, redb::Error> {
     let table = database.begin_read()?.open_table(USAGE)?;
-    let mut all = Growth::default();
+    let mut all = known.growth();
     for row in table.iter()? {
         let (owner, bytes) = row?;
         all.add(owner.value().0, bytes.value(), 0);

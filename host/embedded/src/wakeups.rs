@@ -359,9 +359,15 @@ async fn fire(schedule: &Schedule, store: &Store, inbound: &dyn Inbound, firing:
     };
     let name = daca_base::telemetry::printable(&fired.key.name);
     let error = daca_base::telemetry::printable(&error);
-    tracing::warn!(agent_type = %actor.agent_type, actor_id = %actor.id, attempt, "{name:?} fired and failed: {error}");
+    // The agent can fail as often as its timers fire, with its own words.
+    if inbound.may_log(&actor.agent_type, name.len() + error.len()) {
+        tracing::warn!(
+            agent_type = %actor.agent_type, actor_id = %actor.id, attempt,
+            "{name:?} fired and failed: {error}"
+        );
+    }
     if may_skip {
-        return give_up(schedule, store, firing).await;
+        return give_up(schedule, store, inbound, firing).await;
     }
     let wait = BACKOFF.after(*attempt);
     schedule.retry(firing, wait);
@@ -369,13 +375,15 @@ async fn fire(schedule: &Schedule, store: &Store, inbound: &dyn Inbound, firing:
 
 /// Advances a registration without its turn, so that it is not suspended forever. If that fails, the firing comes again: the
 /// list does not have it any more.
-async fn give_up(schedule: &Schedule, store: &Store, firing: Firing) {
+async fn give_up(schedule: &Schedule, store: &Store, inbound: &dyn Inbound, firing: Firing) {
     let Firing { actor, fired, .. } = &firing;
     let name = &fired.key.name;
-    tracing::error!(
-        code = ErrorCode::WakeupGivenUp.as_str(), agent_type = %actor.agent_type, actor_id = %actor.id,
-        "{name:?} fired, failed, and is skipped this time"
-    );
+    if inbound.may_log(&actor.agent_type, name.len()) {
+        tracing::error!(
+            code = ErrorCode::WakeupGivenUp.as_str(), agent_type = %actor.agent_type, actor_id = %actor.id,
+            "{name:?} fired, failed, and is skipped this time"
+        );
+    }
     let commit = TurnCommit { handled: Some(fired.clone()), ..TurnCommit::default() };
     match store.commit(actor, &commit.into()).await {
         Ok(changes) => schedule.apply(changes),

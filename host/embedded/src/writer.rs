@@ -173,7 +173,7 @@ impl Writer {
             let mut transaction = database.begin_write()?;
             transaction.set_two_phase_commit(true);
             let mut tables = Tables::open(&transaction)?;
-            let mut growth = Growth::default();
+            let mut growth = self.usage.growth();
             let results = self.apply(&mut tables, batch, queue, &mut growth)?;
             let now = self.clock.unix_ms();
             if now.saturating_sub(self.last_purge) >= millis(PURGE_EVERY) {
@@ -225,8 +225,12 @@ impl Writer {
                 let quota = self.quotas.get(&actor.agent_type).copied().unwrap_or(Quota::UNLIMITED);
                 // With what the transaction has added so far.
                 let type_bytes = self.usage.left(&actor.agent_type, quota.type_bytes, growth);
-                let quota = Quota { type_bytes, ..quota };
+                let host_bytes = self.usage.room(&actor.agent_type);
+                let quota = Quota { type_bytes, host_bytes, ..quota };
                 let applied = transaction::apply(tables, actor, turn, quota, now, &mut self.last_token)?;
+                if host_bytes < type_bytes && matches!(applied, Err(Error::StorageExceeded(_))) {
+                    self.usage.count_refusal(&actor.agent_type);
+                }
                 results.push(applied.map(|applied| {
                     growth.add(&actor.agent_type, applied.added, applied.freed);
                     applied.changes

@@ -29,6 +29,9 @@ pub struct HostLimits {
     /// The memory of the whole process. Beyond it, what is idle is given up, and calls wait or are answered 503. By
     /// default a part of what the machine or the control group has.
     pub memory: Option<ByteSize>,
+    /// The bytes that the actors of all types may have on disk. The types share it by weight. Enforced by the embedded
+    /// backend.
+    pub storage: Option<ByteSize>,
     /// Calls that wait or run at the same time, over all actors. Further ones are answered 503.
     pub max_turns_in_flight: usize,
     /// Live instances at the same time. The host lowers it to the number that `vm.max_map_count` allows.
@@ -74,6 +77,7 @@ impl Default for HostLimits {
     fn default() -> HostLimits {
         HostLimits {
             memory: None,
+            storage: None,
             max_turns_in_flight: 16_384,
             max_live_instances: None,
             max_active_actors: 200_000,
@@ -116,6 +120,7 @@ impl HostLimits {
     pub(super) fn check(&self, problems: &mut Problems<'_>) {
         let table = ["host"];
         self.check_memory(problems);
+        check_size(&table, "storage", self.storage.unwrap_or(ByteSize(1)), ByteSize(u64::MAX), problems);
         for (key, value) in [
             ("max-turns-in-flight", self.max_turns_in_flight),
             ("max-live-instances", self.max_live_instances.unwrap_or(1)),

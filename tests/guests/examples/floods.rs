@@ -101,6 +101,11 @@ impl Floods {
         repeat(1, |_| state::set_bytes("huge", value.as_bytes()))
     }
 
+    /// Reads the bytes under `huge`, and forgets them.
+    pub fn read_huge(&mut self) -> Result<Value, Failure> {
+        repeat(1, |_| state::get_bytes("huge").map(drop))
+    }
+
     /// Publishes an event of this many bytes, which are no JSON; two megabytes if none are said.
     pub fn huge_event(&mut self, bytes: Option<usize>) -> Result<Value, Failure> {
         let event = letters(bytes);

@@ -1,8 +1,9 @@
-//! The permission to go beyond the budget, which one turn has at a time.
+//! Who goes beyond the budget: the reservations of the turn that has the [`permission`](super::permission).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::account::AccountId;
 use super::shared::Shared;
 
 /// What the reservations of one turn have in common: if one of them may go beyond the budget, all may. It ends when the
@@ -23,20 +24,22 @@ impl Overdraft {
         self.is_mine.load(Ordering::Acquire)
     }
 
-    /// Takes the permission. Returns `false` if another turn has it.
-    pub(super) fn begin(&self) -> bool {
-        let is_free = !self.shared.is_overdrawn.swap(true, Ordering::AcqRel);
-        if is_free {
+    /// Takes the permission for an account that wants so much more. Returns `false` if another turn has it, or is next.
+    pub(super) fn begin(&self, account: AccountId, more: u64) -> bool {
+        let Shared { permission, parts, .. } = &*self.shared;
+        let rivals = self.shared.rivals(account, more);
+        let is_taken = permission.take(account.number, parts.weight(account.number), rivals);
+        if is_taken {
             self.is_mine.store(true, Ordering::Release);
         }
-        is_free
+        is_taken
     }
 }
 
 impl Drop for Overdraft {
     fn drop(&mut self) {
         if self.is_mine() {
-            self.shared.is_overdrawn.store(false, Ordering::Release);
+            self.shared.permission.give_back();
             self.shared.freed();
         }
     }

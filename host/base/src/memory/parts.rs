@@ -95,10 +95,14 @@ impl Parts {
         self.part(number).map_or(0, |part| part.share)
     }
 
+    /// The weight of an account.
+    pub(super) fn weight(&self, number: u32) -> u64 {
+        self.part(number).map_or(1, |part| part.weight)
+    }
+
     /// What another account has for its weight, if it has as much as this one with so many bytes.
     pub(super) fn as_much(&self, number: u32, used: u64, other: u32) -> u64 {
-        let weight = |number: u32| self.part(number).map_or(1, |part| part.weight);
-        part(used, weight(other), weight(number))
+        part(used, self.weight(other), self.weight(number))
     }
 
     fn part(&self, number: u32) -> Option<&Part> {

@@ -123,7 +123,8 @@ impl Reservation {
             return true;
         }
         let is_of_floor = shared.take_of_floor(self.account, more);
-        if !is_of_floor && !self.overdraft.as_ref().is_some_and(|overdraft| overdraft.begin()) {
+        let begins = |overdraft: &Arc<Overdraft>| overdraft.begin(self.account, more);
+        if !is_of_floor && !self.overdraft.as_ref().is_some_and(begins) {
             return false;
         }
         // What is idle goes, all the same.

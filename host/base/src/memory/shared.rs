@@ -1,12 +1,13 @@
 //! What all handles to a budget and all reservations share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{OnceLock, Weak};
 
 use super::account::{Account, AccountId, MemoryKind, total_of};
 use super::givers::Givers;
 use super::line::{Line, Lines};
 use super::parts::Parts;
+use super::permission::Permission;
 use super::refused::Refused;
 use super::small_bodies::SmallBodies;
 use crate::shares::{HeldBack, Weights};
@@ -43,7 +44,8 @@ pub(super) struct Shared {
     /// How the agent types divide the budget.
     pub(super) parts: Parts,
     pub(super) reclaim: OnceLock<Weak<dyn Reclaim>>,
-    pub(super) is_overdrawn: AtomicBool,
+    /// To go beyond the budget.
+    pub(super) permission: Permission,
     pub(super) small_bodies: SmallBodies,
     /// For each account, those who wait.
     lines: Vec<Lines>,
@@ -74,9 +76,9 @@ impl Shared {
             lines: (0..parts.accounts()).map(|_| Lines::default()).collect(),
             refused: (0..parts.accounts()).map(|_| Refused::default()).collect(),
             small_bodies: SmallBodies::new(parts.for_bodies),
+            permission: Permission::new(parts.accounts()),
             parts,
             reclaim: OnceLock::new(),
-            is_overdrawn: AtomicBool::new(false),
             waiting: Waiters::default(),
             reclaimed: AtomicU64::new(0),
         }
@@ -102,6 +104,18 @@ impl Shared {
         self.waiting.any()
             && self.is_beyond(account.number, more)
             && (1..).zip(self.lines.iter().skip(1)).any(waits_within)
+    }
+
+    /// The agent types whose turns wait with as good a claim as an account that wants so much more: who is within its share
+    /// comes before one beyond it.
+    pub(super) fn rivals(&self, account: AccountId, more: u64) -> impl Iterator<Item = u32> {
+        let is_beyond = self.is_beyond(account.number, more);
+        let is_rival = move |number: u32, lines: &Lines| {
+            let is_as_good = |wanted: u64| is_beyond || !self.is_beyond(number, wanted);
+            number != account.number && lines.turns.wanted().is_some_and(is_as_good)
+        };
+        let others = (1..).zip(self.lines.iter().skip(1));
+        others.filter(move |(number, lines)| is_rival(*number, lines)).map(|(number, _)| number)
     }
 
     /// What is kept free of others' reservations: the parts of the floors that their agent types do not use, and what small

@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use super::*;
 use crate::shares::Weights;
 
+mod overdraft;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Idle things of agent types, the first of which is given up first.
@@ -135,23 +137,6 @@ fn a_place_that_is_warm_is_room_for_an_instance() {
     let _held = of(&budget, 60);
     assert!(!budget.reservation(MemoryKind::Turns, Some("A")).try_grow(1));
     assert!(of(&budget, 0).try_grow(40));
-}
-
-#[test]
-fn one_turn_at_a_time_goes_beyond_the_budget_until_all_of_it_is_dropped() {
-    let (budget, _idle) = budget(100);
-    let mut turns = [of(&budget, 50), of(&budget, 50)];
-    for turn in &mut turns {
-        turn.begin_turn();
-    }
-    let [first, second] = &mut turns;
-    let mut writes = first.beside(MemoryKind::Turns);
-    assert!(first.try_grow(10) && writes.try_grow(10), "what one turn holds goes together");
-    assert!(!second.try_grow(1));
-    first.end_turn();
-    assert!(!second.try_grow(1), "what it writes is not committed yet");
-    drop(writes);
-    assert!(second.try_grow(1) && !first.try_grow(1));
 }
 
 #[tokio::test(start_paused = true)]

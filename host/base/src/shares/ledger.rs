@@ -100,6 +100,15 @@ impl Ledger {
         taken.fold(0, usize::saturating_add) <= common
     }
 
+    /// What a type can have more, with the floors of the others kept free.
+    pub(super) fn room(&self, of: usize) -> usize {
+        let over = |slot: &Slot| slot.used.saturating_sub(slot.floor);
+        let taken = self.slots.iter().map(over).fold(0, usize::saturating_add);
+        let common = self.capacity.saturating_sub(self.floors).saturating_sub(taken);
+        let Slot { floor, used, .. } = &self.slots[of];
+        floor.saturating_sub(*used).saturating_add(common)
+    }
+
     /// Returns `true` if so much more is beyond the share of a type. One item at a time is not, however large it is.
     pub(super) fn is_beyond(&self, of: usize, amount: usize) -> bool {
         let slot = &self.slots[of];

@@ -3,6 +3,8 @@
 //! One short lock guards it, without waits and without I/O. A semaphore would take one as well, each time that a permit
 //! is returned.
 
+mod counted;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -140,27 +142,6 @@ impl SharedPool {
     /// Nobody has anything of it any more.
     pub(super) fn renew(&self) {
         self.inner.lock().ledger.clear();
-    }
-
-    /// Takes a part even if there is none left: of what is counted, and refused elsewhere.
-    pub fn charge(&self, agent_type: &str, amount: usize) -> SharePermit {
-        let mut books = self.inner.lock();
-        let slot = books.ledger.slot_of(agent_type);
-        books.ledger.add(slot, amount);
-        SharePermit { pool: self.inner.clone(), slot, amount }
-    }
-
-    /// Refuses if there is no more for a type, in so many times the pool.
-    pub fn check(&self, agent_type: &str, times: usize) -> Result<(), HeldBack> {
-        if times > 0 && self.inner.slack.has_room(1) {
-            return Ok(());
-        }
-        let books = self.inner.lock();
-        let slot = books.ledger.slot_of(agent_type);
-        if books.ledger.has_room(slot, 1, times) && (times > 1 || !books.yields(slot, 1)) {
-            return Ok(());
-        }
-        self.inner.refuse(books, slot, 1)
     }
 
     /// Waits for a part. Those of one type are served in order, and a type with less than its share before one with more.

@@ -197,6 +197,22 @@ fn a_type_alone_has_everything_and_is_not_held_back_by_a_share() {
     drop(all);
 }
 
+#[test]
+fn what_a_pool_only_counts_leaves_the_floors_of_the_others() {
+    let pool = SharedPool::new("things", 800, &weights([1, 1, 2]));
+    assert_eq!(TYPES.map(|name| pool.room(name)), [650, 650, 700]);
+    pool.adjust("A", 650, 0);
+    assert_eq!(TYPES.map(|name| pool.room(name)), [0, 50, 100]);
+    pool.adjust("C", 100, 0);
+    pool.adjust("A", 20, 70);
+    assert_eq!(TYPES.map(|name| pool.room(name)), [50, 100, 50]);
+    pool.count_refusal("A", 51);
+    assert_eq!((pool.used_by("A"), pool.uses()[0].held_back), (600, 1));
+    // More than there is, by what was there before.
+    pool.adjust("B", 500, 0);
+    assert_eq!(TYPES.map(|name| pool.room(name)), [0, 0, 0]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rate_is_there_again_after_a_second() {
     let rate = SharedRate::new("bytes a second", 800, &weights([1, 1, 2]));

@@ -24,7 +24,7 @@ impl FrameSink for Frames {
 }
 
 fn open(folder: &TempDir) -> Store {
-    let opened = Store::open(folder.path(), Quotas::new(), Clock::of_process().clone());
+    let opened = Store::open(folder.path(), Quotas::new(), None, Clock::of_process().clone());
     opened.expect("the file opens").0
 }
 

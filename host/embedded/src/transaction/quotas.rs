@@ -19,6 +19,8 @@ pub(crate) struct Quota {
     pub(crate) actor_bytes: u64,
     /// The bytes of all its actors together.
     pub(crate) type_bytes: u64,
+    /// What it may add to the bytes of all types. The writer knows it.
+    pub(crate) host_bytes: u64,
     /// The reminders and timers of one actor.
     pub(crate) registrations: usize,
     /// The weight by which it shares the writing.
@@ -27,8 +29,13 @@ pub(crate) struct Quota {
 
 impl Quota {
     /// That of a type which the manifest does not have.
-    pub(crate) const UNLIMITED: Quota =
-        Quota { actor_bytes: u64::MAX, type_bytes: u64::MAX, registrations: usize::MAX, weight: 1 };
+    pub(crate) const UNLIMITED: Quota = Quota {
+        actor_bytes: u64::MAX,
+        type_bytes: u64::MAX,
+        host_bytes: u64::MAX,
+        registrations: usize::MAX,
+        weight: 1,
+    };
 }
 
 /// Those of all agent types.
@@ -75,12 +82,12 @@ pub(super) fn too_many_bytes(actor: &ActorAddress, after: u64, grown: u64, quota
             quota.actor_bytes
         )));
     }
-    (grown > quota.type_bytes).then(|| {
-        Error::StorageExceeded(format!(
-            "{actor} would add {grown} bytes of state; the limit storage of its type leaves {}",
-            quota.type_bytes
-        ))
-    })
+    let (bound, left) = match quota.host_bytes < quota.type_bytes {
+        true => ("storage of the host leaves its type", quota.host_bytes),
+        false => ("the limit storage of its type leaves", quota.type_bytes),
+    };
+    (grown > left)
+        .then(|| Error::StorageExceeded(format!("{actor} would add {grown} bytes of state; {bound} {left}")))
 }
 
 /// The bytes that a turn frees and adds with its reminders and timers. `changes` are those of [`too_many_registrations`].

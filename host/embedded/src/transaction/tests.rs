@@ -126,9 +126,12 @@ fn of_a_turn_that_is_refused_nothing_is_left() {
     let before = rows(&mut tables).expect("they are read");
     let long = "x".repeat(1_000);
     let second = turn([("a", StateWrite::Delete), ("b", set(&long, None)), ("c", set("3", Some(HOUR)))]);
-    for quota in
-        [Quota { actor_bytes: 500, ..Quota::UNLIMITED }, Quota { type_bytes: 500, ..Quota::UNLIMITED }]
-    {
+    let unlimited = Quota::UNLIMITED;
+    for quota in [
+        Quota { actor_bytes: 500, ..unlimited },
+        Quota { type_bytes: 500, ..unlimited },
+        Quota { host_bytes: 500, ..unlimited },
+    ] {
         let applied = apply(&mut tables, &actor, &second, quota, NOW, &mut 0).expect("the tables");
         assert!(applied.is_err());
         assert_eq!(rows(&mut tables).expect("they are read"), before);

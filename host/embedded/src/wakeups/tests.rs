@@ -121,7 +121,7 @@ async fn what_a_commit_without_an_answer_has_registered_fires_if_it_is_in_the_fi
 #[tokio::test]
 async fn what_is_looked_up_vanishes_if_it_is_not_in_the_file_and_comes_no_earlier_if_it_has_failed() {
     let (folder, machine) = (TempDir::new().expect("a folder"), Machine::at(START));
-    let (store, _) = Store::open(folder.path(), HashMap::new(), machine.clock()).expect("a state file");
+    let (store, _) = Store::open(folder.path(), HashMap::new(), None, machine.clock()).expect("a state file");
     let actor = ActorAddress::unchecked("A", "failed");
     let schedule = schedule(&machine, &[("failed", 0)]);
     let failed = schedule.take_due().expect("it is due");
@@ -138,8 +138,11 @@ async fn what_is_looked_up_vanishes_if_it_is_not_in_the_file_and_comes_no_earlie
     assert_eq!(schedule.next_at(), Some(START + 60_000));
 }
 
-/// Fails at each firing.
-struct Failing;
+/// Fails at each firing, and counts the lines of the log about it.
+#[derive(Default)]
+struct Failing {
+    lines: AtomicU32,
+}
 
 #[async_trait::async_trait]
 impl Inbound for Failing {
@@ -150,6 +153,12 @@ impl Inbound for Failing {
     async fn event(&self, _: &str, _: &Document) -> EventOutcome {
         EventOutcome::Success
     }
+
+    fn may_log(&self, agent_type: &str, _: usize) -> bool {
+        assert_eq!(agent_type, "A");
+        self.lines.fetch_add(1, Ordering::Relaxed);
+        true
+    }
 }
 
 /// The file is away, and nothing can be written.
@@ -157,7 +166,7 @@ impl Inbound for Failing {
 async fn a_firing_that_cannot_be_skipped_comes_again() {
     let (folder, machine) = (TempDir::new().expect("a folder"), Machine::at(START));
     let [path, away] = ["state.redb", "away"].map(|name| folder.path().join(name));
-    let (store, _) = Store::open(folder.path(), HashMap::new(), machine.clock()).expect("a state file");
+    let (store, _) = Store::open(folder.path(), HashMap::new(), None, machine.clock()).expect("a state file");
     let timer = WakeupKey { kind: WakeupKind::Timer, name: "t".to_owned() };
     let (due, period, data) = (Duration::ZERO, Some(HOUR), Bytes::new());
     let wakeups = [(timer, Some(Registration { due, period, ttl: None, data }))].into();
@@ -165,10 +174,11 @@ async fn a_firing_that_cannot_be_skipped_comes_again() {
     let changes = store.commit(&ActorAddress::unchecked("A", "a"), &turn).await.expect("it is kept");
     let schedule = Schedule::new(machine.clock(), &Weights::default());
     schedule.apply(changes);
+    let inbound = Failing::default();
     let fails = async || {
         let mut firing = schedule.take_due().expect("it is due");
         let under_way = UnderWay::begin(&schedule, &mut firing);
-        fire(&schedule, &store, &Failing, firing).await;
+        fire(&schedule, &store, &inbound, firing).await;
         drop(under_way);
         schedule.next_at()
     };
@@ -177,6 +187,7 @@ async fn a_firing_that_cannot_be_skipped_comes_again() {
     std::fs::rename(&away, &path).expect("it is there");
     machine.pass(SKIP_RETRY_DELAY);
     assert_eq!(fails().await, Some(START + millis(HOUR)), "it is skipped");
+    assert_eq!(inbound.lines.load(Ordering::Relaxed), 4, "of each, its failure and that it is skipped");
 }
 
 /// The first time it has a defect.
@@ -200,7 +211,7 @@ impl Inbound for Defective {
 async fn a_firing_that_panics_is_tried_again() {
     let folder = TempDir::new().expect("a folder");
     let clock = Clock::of_process().clone();
-    let (store, _) = Store::open(folder.path(), HashMap::new(), clock.clone()).expect("a state file");
+    let (store, _) = Store::open(folder.path(), HashMap::new(), None, clock.clone()).expect("a state file");
     let turn = Arc::new(registers("r"));
     let changes = store.commit(&ActorAddress::unchecked("A", "a"), &turn).await.expect("it is kept");
     let schedule = Arc::new(Schedule::new(clock, &Weights::default()));

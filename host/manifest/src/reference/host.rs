@@ -1,6 +1,6 @@
 //! The keys of `[host]`, the longest table.
 
-use super::table::KeyDefault::{Value, Words};
+use super::table::KeyDefault::{None, Value, Words};
 use super::table::{Table, key};
 
 pub(super) const TABLE: Table = Table {
@@ -10,6 +10,11 @@ pub(super) const TABLE: Table = Table {
             "memory",
             Words("three quarters of what the control group allows, or half of the machine's memory"),
             "the memory of the whole host; beyond it, what is idle is given up, and calls wait or are answered 503 ([capacity](../operate/capacity.md#memory)). At least 128 MiB",
+        ),
+        key(
+            "storage",
+            None,
+            "the bytes that the actors of all types may have on disk, which the types [share](../operate/shares.md) (embedded backend)",
         ),
         key(
             "max-turns-in-flight",

@@ -7,6 +7,7 @@ mod ends;
 mod inspect;
 mod lane;
 mod lanes;
+mod lines;
 mod logs;
 mod new_lanes;
 mod policy;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use daca_base::shares::{HeldBack, SharePermit, SharedPool};
+use daca_base::shares::{HeldBack, SharePermit, SharedPool, SharedRate};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -96,6 +97,11 @@ impl Deliveries {
     /// Effects lead to turns that need a place there.
     pub(super) fn lead_to(&self, turns: &SharedPool) {
         self.shared.host.turns.set(turns.clone()).ok(); // another one may be there
+    }
+
+    /// Lines about effects count for what the types may log.
+    pub(super) fn log_within(&self, rate: &SharedRate) {
+        self.shared.host.log_rate.set(rate.clone()).ok(); // another one may be there
     }
 
     /// The number of effects that wait for delivery.

@@ -74,7 +74,9 @@ impl Services {
     /// Starts without active actors.
     pub(super) fn new(host: HostServices, weights: &Weights, options: &ActorsOptions) -> Services {
         let HostServices { engine, guests, backend, calls, deliveries, lifecycle } = host;
+        let log_rate = SharedRate::new("bytes of the log a second", options.max_log_rate, weights);
         deliveries.count_in(engine.memory());
+        deliveries.log_within(&log_rate);
         let effects = EffectServices {
             deliveries,
             dead_letters: DeadLetterIndex::new(backend.shared()),
@@ -91,7 +93,7 @@ impl Services {
             lifecycle,
             live,
             active: ActiveActors::new(options.max_active_actors, weights),
-            log_rate: SharedRate::new("bytes of the log a second", options.max_log_rate, weights),
+            log_rate,
             recent_calls: Arc::default(),
         }
     }

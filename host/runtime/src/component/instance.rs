@@ -13,6 +13,7 @@ use bytesize::ByteSize;
 use tokio::time::Instant;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
+use super::limits::MAX_HANDLES;
 use super::stalls::Stalls;
 use super::{
     ComponentVersion, Engine, InstanceState, Outcome, failed_effect, kept_reply, last_words, migration,
@@ -171,6 +172,7 @@ fn new_store(engine: &Engine, version: &ComponentVersion, scope: Box<TurnScope>)
     let mut store = Store::new(version.pre.engine(), state);
     store.limiter_async(|state| &mut state.memory);
     store.set_hostcall_fuel(copied);
+    store.set_max_component_handles(MAX_HANDLES);
     store.epoch_deadline_callback(|context| {
         let state = context.data();
         if state.running_time.is_over() {
@@ -184,7 +186,8 @@ fn new_store(engine: &Engine, version: &ComponentVersion, scope: Box<TurnScope>)
 impl Live {
     async fn call(&mut self, version: &ComponentVersion, kind: &TurnKind) -> wasmtime::Result<Outcome> {
         if self.guest.is_none() {
-            self.store.data_mut().memory.begin_instance().await?;
+            let makes_resources = version.outline.makes_resources;
+            self.store.data_mut().memory.begin_instance(makes_resources).await?;
             let started = Instant::now();
             self.guest = Some(self.instantiate(version).await?);
             self.store.data_mut().memory.instance_begun();

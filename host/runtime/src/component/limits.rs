@@ -11,6 +11,10 @@ use crate::actor_use::{ActorUse, InstanceMemory};
 pub(super) const TABLE_ELEMENTS: usize = 20_000;
 /// The bytes of an element of a table.
 const ELEMENT: usize = 8;
+/// The handles of an instance to resources, those that are lent included.
+pub(super) const MAX_HANDLES: usize = 100_000;
+/// The bytes that so many take: 16 each, in a list that grows by doubling (measured: 2.1 MiB an instance).
+const HANDLES: u64 = 2 * 1024 * 1024;
 /// What an instance takes besides its memories and tables: its stack, its store and its core instances (measured with a
 /// small Rust guest).
 const INSTANCE: u64 = 48 * 1024;
@@ -68,9 +72,11 @@ impl MemoryLimiter {
         self.reserved.end_turn();
     }
 
-    /// Reserves what an instance takes at least.
-    pub(super) async fn begin_instance(&mut self) -> wasmtime::Result<()> {
-        self.reserve(INSTANCE).await
+    /// Reserves what an instance takes at least. Nobody is asked when it makes handles, so one that has resources of its
+    /// own reserves all that it may have. Others have few: the host gives them a thousand at most.
+    pub(super) async fn begin_instance(&mut self, makes_resources: bool) -> wasmtime::Result<()> {
+        let handles = if makes_resources { HANDLES } else { 0 };
+        self.reserve(INSTANCE + handles).await
     }
 
     /// The instance is there: from now on, what grows is used.
@@ -188,6 +194,15 @@ mod tests {
             assert!(matches!(limiter.table_growing(0, TABLE_ELEMENTS, None).await, Ok(true)));
         }
         assert!(matches!(limiter.table_growing(0, TABLE_ELEMENTS, None).await, Ok(false)));
+    }
+
+    #[tokio::test]
+    async fn an_instance_that_makes_resources_reserves_its_handles() {
+        for (makes_resources, reserved) in [(false, INSTANCE), (true, INSTANCE + HANDLES)] {
+            let mut limiter = limiter(&MemoryBudget::unlimited());
+            assert!(limiter.begin_instance(makes_resources).await.is_ok());
+            assert_eq!(limiter.reserved(), reserved);
+        }
     }
 
     #[tokio::test]

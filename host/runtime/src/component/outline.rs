@@ -5,7 +5,7 @@
 //! that a compiler can handle. Types are left to wasmtime, which has to read them anyway.
 
 use bytes::Bytes;
-use wasmparser::{ComponentTypeRef, FunctionBody, Parser, Payload, TableSectionReader};
+use wasmparser::{CanonicalFunction, ComponentTypeRef, FunctionBody, Parser, Payload, TableSectionReader};
 
 use super::PACKAGE;
 use super::absent::is_absent;
@@ -48,6 +48,8 @@ pub struct Outline {
     pub memory: u64,
     /// The core instances of an instance, as far as the file shows them.
     pub core_instances: usize,
+    /// It has resources of its own, to which it can make handles.
+    pub(super) makes_resources: bool,
     /// The data that instances may map.
     pub(super) data: MappableData,
 }
@@ -98,6 +100,7 @@ struct OutlineReader {
     /// With a flag for imports of mere types, which are no interfaces.
     imports: Vec<(String, bool)>,
     exports: Vec<String>,
+    makes_resources: bool,
     needs: NeedsReader,
     data: DataReader,
 }
@@ -128,6 +131,7 @@ impl OutlineReader {
             exports: self.exports,
             memory: needs.memory,
             core_instances: needs.core_instances,
+            makes_resources: self.makes_resources,
             data: self.data.found,
         }
     }
@@ -160,6 +164,13 @@ impl OutlineReader {
                     self.exports.push(export?.name.name.to_owned());
                     self.check_names()?;
                 }
+                Ok(())
+            }
+            // Wherever it is nested. What is wrong with the section is left to the compilation.
+            Payload::ComponentCanonicalSection(section) => {
+                let is_new =
+                    |function: CanonicalFunction| matches!(function, CanonicalFunction::ResourceNew { .. });
+                self.makes_resources |= section.into_iter().any(|function| function.is_ok_and(is_new));
                 Ok(())
             }
             Payload::TableSection(section) => tables(section),
@@ -308,6 +319,21 @@ fn check_offered(imports: &[(String, bool)]) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_component_that_makes_resources_is_known_wherever_it_does() {
+        let resource = "(type $r (resource (rep i32)))";
+        let made = format!("{resource} (core func (canon resource.new $r))");
+        for (text, makes_resources) in [
+            (format!("(component {resource} (core func (canon resource.drop $r)))"), false),
+            (format!("(component {made})"), true),
+            (format!("(component (component (component {made})))"), true),
+        ] {
+            let wasm = wat::parse_str(&text).expect("a component in text form");
+            let read = OutlineReader::read(&wasm).ok();
+            assert_eq!(read.map(|read| read.makes_resources), Some(makes_resources), "{text}");
+        }
+    }
 
     /// It becomes a part of a line of the log.
     #[test]

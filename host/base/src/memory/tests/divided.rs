@@ -19,15 +19,6 @@ fn no_type_takes_what_another_has_a_right_to() {
     assert_eq!((budget.reserved(), budget.excess()), (DIVIDED, 0));
 }
 
-#[test]
-fn a_right_to_memory_holds_while_another_type_goes_beyond_the_budget() {
-    let (budget, _idle) = budget_of(DIVIDED, &["A", "B"]);
-    let mut hog = of(&budget, 1_350);
-    hog.begin_turn();
-    assert!(hog.try_grow(500), "one turn may");
-    assert!(of_type(&budget, "B", 0).try_grow(200));
-}
-
 /// While what is idle is given up for one guest, another one of the same type wants as much.
 struct Meanwhile {
     other: Mutex<Option<Reservation>>,

@@ -25,11 +25,9 @@ use super::logs::{Logs, Outgoing};
 use super::policy::LaneKey;
 use super::shared::Shared;
 use crate::actor::effect_log::{GivenUp, LoggedEffect};
-use daca_base::ErrorCode;
 use daca_base::clock::Clock;
-use daca_base::telemetry::printable;
 use daca_model::ActorAddress;
-use daca_model::backend::{Effect, EffectStatus, Error, Tried};
+use daca_model::backend::{EffectStatus, Error, Tried};
 
 /// The maximum number of effects in one request.
 const MAX_BATCH: usize = 100;
@@ -52,7 +50,7 @@ impl Shared {
             let leaves = self.backend.deliver_at_once(actor, &logged.effect);
             if leaves {
                 self.outbox.add_sent(actor, &logged.effect);
-                has_left(logged);
+                self.has_left(actor, logged);
             }
             leaves
         };
@@ -222,7 +220,7 @@ impl Shared {
             // Of its own turn: the first of the batch may be of another one.
             let turn = waiting.turn.clone();
             let counted = (!is_held_up).then_some(min_attempts);
-            rest.extend(turn.in_scope(|| self.settle(waiting, tried, counted)));
+            rest.extend(turn.in_scope(|| self.settle(actor, waiting, tried, counted)));
             is_held_up |= holds_up;
         }
         rest
@@ -232,6 +230,7 @@ impl Shared {
     /// no `min_attempts`: its attempts do not count yet.
     fn settle(
         &self,
+        actor: &ActorAddress,
         mut waiting: WaitingEffect,
         tried: Tried,
         min_attempts: Option<u32>,
@@ -240,7 +239,7 @@ impl Shared {
         let Tried { attempts, result } = tried;
         let Err(error) = result else {
             self.outbox.sent(id, attempts);
-            has_left(&waiting.logged);
+            self.has_left(actor, &waiting.logged);
             return None;
         };
         let attempts = self.outbox.attempted(id, attempts, Some(error.to_string()));
@@ -251,33 +250,16 @@ impl Shared {
             tracing::debug!(effect_id, "an effect will be retried: {error}");
             return Some(waiting);
         }
-        self.give_up(id, waiting.effect(), &error);
+        self.outbox.settle(id, EffectStatus::Failed);
+        self.log_given_up(actor, waiting.effect(), &error);
         waiting.logged.give_up(given_up(&error, attempts, self.backend.clock()));
         None
     }
 
-    fn give_up(&self, id: u64, effect: &Effect, error: &Error) {
-        self.outbox.settle(id, EffectStatus::Failed);
-        let error = error.to_string();
-        let error = printable(&error);
-        let (effect_id, target) = (&*effect.id, effect.request.shown_target());
-        if let Some(line) = &effect.undeliverable_line {
-            tracing::error!(target: "agent", effect_id, "{}: {error}", printable(line));
-        }
-        tracing::error!(
-            code = ErrorCode::EffectGivenUp.as_str(),
-            effect_id,
-            "the effect {effect_id} for {} was given up, and becomes a dead letter: {error}",
-            printable(&target)
-        );
-    }
-}
-
-/// An effect was delivered.
-fn has_left(logged: &LoggedEffect) {
-    logged.left();
-    if let Some(line) = &logged.effect.delivered_line {
-        tracing::info!(target: "agent", effect_id = &*logged.effect.id, "{}", printable(line));
+    /// An effect was delivered.
+    fn has_left(&self, actor: &ActorAddress, logged: &LoggedEffect) {
+        logged.left();
+        self.log_delivered(actor, &logged.effect);
     }
 }
 

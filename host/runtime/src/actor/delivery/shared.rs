@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use daca_base::memory::{MemoryBudget, MemoryKind, Reservation};
-use daca_base::shares::{SharedPool, Weights};
+use daca_base::shares::{SharedPool, SharedRate, Weights};
 use daca_model::ActorAddress;
 use daca_model::backend::{Backend, Outbox};
 use parking_lot::{Mutex, MutexGuard};
@@ -65,6 +65,8 @@ pub(super) struct HostParts {
     pub(super) memory: OnceLock<MemoryBudget>,
     /// The places of its turns.
     pub(super) turns: OnceLock<SharedPool>,
+    /// What its agents may log.
+    pub(super) log_rate: OnceLock<SharedRate>,
 }
 
 /// The backlog of each agent type.

@@ -10,6 +10,7 @@ use daca_manifest::EffectOrder;
 use daca_model::backend::{BindingRequest, EffectRequest, EffectStatus};
 
 mod at_once;
+mod lines;
 mod other_hosts;
 mod panics;
 mod remembered;
