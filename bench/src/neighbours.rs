@@ -30,6 +30,8 @@ const QUIET_SECONDS: f64 = 5.0;
 const SECONDS: f64 = 8.0;
 /// For how long an attack runs before the neighbour is asked.
 const LEAD: Duration = Duration::from_secs(1);
+/// The nice value of the threads of guests, as for pods: the load generator takes no part of theirs.
+const GUEST_NICE: u8 = 10;
 /// The time between two looks at the host's memory.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The lines of the neighbour's log that are asked for: it writes more in a second.
@@ -76,7 +78,7 @@ fn method() -> String {
         with 99 core instances and those with tables and handles are small. Where the attack is on memory, the host \
         has 1 GiB. `resident` is the most that was seen. Beside the reminders, another neighbour has some, too; \
         beside the log, the host is asked for the last {LINES} lines of the neighbour. All types have the weight 1. \
-        Each attack has a host of its own, with its own quiet load."
+        The host has `guest-nice = {GUEST_NICE}`, as the pods have. Each attack has a host of its own, with its own quiet load."
     )
 }
 
@@ -126,8 +128,9 @@ fn ratios(attack: &Attack, quiet: &Seen, beside: &Seen) -> Vec<Ratio> {
 
 /// The neighbour alone, and beside an attack.
 async fn one(attack: &Attack, extent: Extent) -> anyhow::Result<(Seen, Seen)> {
-    let memory = attack.memory.map(|mebibytes| format!("[host]\nmemory = \"{mebibytes}MiB\"\n"));
-    let manifest = format!("\n{}{}", attack.manifest, memory.unwrap_or_default());
+    let memory = attack.memory.map(|mebibytes| format!("memory = \"{mebibytes}MiB\"\n")).unwrap_or_default();
+    let Attack { manifest, host, .. } = attack;
+    let manifest = format!("\n{manifest}[host]\nguest-nice = {GUEST_NICE}\n{host}{memory}");
     let log = if attack.asks == Asks::Log { "info" } else { "warn" };
     let host = Server::host(&ServerOptions { storage: attack.storage, manifest, log }).await?;
     // All actors are active, and have their instances.

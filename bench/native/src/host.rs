@@ -124,7 +124,7 @@ impl Parts {
     /// The threads on which a host runs its guests. Called within a runtime.
     pub(crate) fn guest_threads(&self) -> anyhow::Result<GuestScheduler> {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Ok(GuestScheduler::start(threads, &self.engine, std::iter::once(&self.agent))?)
+        Ok(GuestScheduler::start(threads, 0, &self.engine, std::iter::once(&self.agent))?)
     }
 
     /// All actors, as a host has them, whose guests run there.

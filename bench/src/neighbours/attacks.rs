@@ -33,6 +33,8 @@ pub(super) struct Attack {
     pub(super) name: &'static str,
     /// Their part of the manifest, with a route for each call.
     pub(super) manifest: String,
+    /// Further lines of the manifest's table `[host]`.
+    pub(super) host: String,
     /// The calls that are made of them.
     pub(super) calls: Vec<Calls>,
     /// Where the host's store lies.
@@ -154,22 +156,19 @@ fn reads_of_state() -> Attack {
         manifest_of("Floods", "floods", ""),
         route("write", "Floods", "HugeValue"),
         route_without_body("read", "Floods", "ReadHuge"),
-        format!("[host]\nmax-active-actors = {ACTIVE}\n"),
     ];
     let calls = [Calls::of("write", 16).at_most(400).with_body(1_000_000), Calls::of("read", 64)];
     let calls = calls.map(|calls| calls.of_actors(400)).to_vec();
-    attack("64 callers that read 1 MB of 400 actors", &manifest, calls)
+    let host = format!("max-active-actors = {ACTIVE}\n");
+    Attack { host, ..attack("64 callers that read 1 MB of 400 actors", &manifest, calls) }
 }
 
 fn slow_bodies() -> Attack {
-    let manifest = [
-        manifest_of("Slow", "exerciser", ""),
-        route("slow", "Slow", "Echo"),
-        format!("[host]\nmax-connections = {CONNECTIONS}\n"),
-    ];
+    let manifest = [manifest_of("Slow", "exerciser", ""), route("slow", "Slow", "Echo")];
     // The slow ones reach no actor.
     let calls = vec![Calls::of("slow", 4).at_most(4).with_body(1), Calls::of("slow", 440).slowly()];
-    attack("440 slow bodies for 400 connections", &manifest, calls)
+    let host = format!("max-connections = {CONNECTIONS}\n");
+    Attack { host, ..attack("440 slow bodies for 400 connections", &manifest, calls) }
 }
 
 fn large_bodies() -> Attack {
@@ -190,7 +189,7 @@ fn large_instances(name: &'static str, extra: Extra, folder: &Path) -> anyhow::R
 
 fn attack(name: &'static str, manifest: &[String], calls: Vec<Calls>) -> Attack {
     let (storage, asks) = (Storage::Memory, Asks::Nothing);
-    Attack { name, manifest: manifest.concat(), calls, storage, memory: None, asks }
+    Attack { name, manifest: manifest.concat(), host: String::new(), calls, storage, memory: None, asks }
 }
 
 /// An agent type whose component has more in each of its instances.

@@ -12,6 +12,8 @@ use daca_base::memory::machine;
 
 /// The largest count; a higher limit would be no limit.
 const MAX_COUNT: usize = 10_000_000;
+/// The kernel's largest nice value.
+const MAX_NICE: u8 = 19;
 /// The longest time for a body.
 const MAX_BODY_TIME: Duration = Duration::from_secs(3600);
 /// The largest usable memory or message.
@@ -34,6 +36,9 @@ pub struct HostLimits {
     pub storage: Option<ByteSize>,
     /// Calls that wait or run at the same time, over all actors. Further ones are answered 503.
     pub max_turns_in_flight: usize,
+    /// By how much the threads on which guests run are nicer than those that serve: 0 to 19. The kernel then runs the
+    /// latter sooner beside busy guests, and gives guests less beside other programs of the control group.
+    pub guest_nice: u8,
     /// Live instances at the same time. The host lowers it to the number that `vm.max_map_count` allows.
     pub max_live_instances: Option<usize>,
     /// Active actors at the same time. Beyond it, those that were idle longest are deactivated early.
@@ -79,6 +84,7 @@ impl Default for HostLimits {
             memory: None,
             storage: None,
             max_turns_in_flight: 16_384,
+            guest_nice: 0,
             max_live_instances: None,
             max_active_actors: 200_000,
             max_connections: 10_000,
@@ -136,6 +142,9 @@ impl HostLimits {
             [("shutdown-grace", self.shutdown_grace), ("effect-retry-delay", self.effect_retry_delay)]
         {
             check_time(&table, key, time, problems);
+        }
+        if self.guest_nice > MAX_NICE {
+            refuse_large(&table, "guest-nice", &self.guest_nice.to_string(), &MAX_NICE.to_string(), problems);
         }
         check_size(&table, "max-log-rate", self.max_log_rate, MAX_SIZE, problems);
         check_size(&table, "max-body", self.max_body, MAX_SIZE, problems);

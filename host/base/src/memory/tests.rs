@@ -1,4 +1,5 @@
 mod divided;
+mod overdraft;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -8,8 +9,6 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::shares::Weights;
-
-mod overdraft;
 
 const SECOND: Duration = Duration::from_secs(1);
 

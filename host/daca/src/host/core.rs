@@ -165,7 +165,7 @@ fn open_engine(
 /// As many threads as processors, beside those that serve.
 fn guest_threads(engine: &Engine, manifest: &Manifest) -> Result<GuestScheduler, Failure> {
     let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    GuestScheduler::start(threads, engine, manifest.agents.values())
+    GuestScheduler::start(threads, manifest.host.guest_nice, engine, manifest.agents.values())
         .map_err(|error| Failure::at("starting the threads on which guests run", &error))
 }
 

@@ -22,6 +22,11 @@ pub(super) const TABLE: Table = Table {
             "calls that wait or run, of all actors; one more is answered 503",
         ),
         key(
+            "guest-nice",
+            Value("0"),
+            "by how much the threads on which guests run are nicer than those that serve, 0 to 19: requests then wait less beside agents that are always busy, and guests get less beside other programs of the same control group ([processors](../concepts/turns.md#processors))",
+        ),
+        key(
             "max-active-actors",
             Value("200000"),
             "active actors; beyond it those that were idle longest are deactivated early",

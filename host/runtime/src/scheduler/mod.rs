@@ -41,16 +41,18 @@ pub struct ProcessorUse {
 }
 
 impl GuestScheduler {
-    /// Starts so many threads, within the caller's runtime. They end with the last handle.
+    /// Starts so many threads, within the caller's runtime. They end with the last handle. `nice` is added to the nice
+    /// value of the process.
     pub fn start<'a>(
         threads: usize,
+        nice: u8,
         engine: &Engine,
         agents: impl Iterator<Item = &'a Arc<AgentType>>,
     ) -> io::Result<GuestScheduler> {
         let (names, weights): (Vec<_>, Vec<_>) =
             agents.map(|agent| (agent.name.clone(), agent.share.weight)).unzip();
         let engine = engine.clone();
-        let pool = Pool::start(threads.max(1), &weights, move || engine.interrupt_guests())?;
+        let pool = Pool::start(threads.max(1), nice, &weights, move || engine.interrupt_guests())?;
         let shares = names.into_iter().enumerate().map(|(number, name)| (name, Share(number))).collect();
         Ok(GuestScheduler(Some(Arc::new(Threads { pool, shares }))))
     }

@@ -100,9 +100,10 @@ struct Task {
 }
 
 impl Pool {
-    /// Starts so many threads, within the runtime of the caller: its timers and sockets wake the turns.
+    /// Starts so many threads, so much nicer, within the runtime of the caller: its timers and sockets wake the turns.
     pub(super) fn start(
         threads: usize,
+        nice: u8,
         weights: &[u32],
         interrupt: impl Fn() + Send + Sync + 'static,
     ) -> io::Result<Arc<Pool>> {
@@ -119,7 +120,7 @@ impl Pool {
         for number in 0..threads {
             let (of, runtime) = (pool.clone(), runtime.clone());
             let thread = std::thread::Builder::new().name(format!("guest-{number}"));
-            let run = move || task::lasting_thread("guests", || of.run_thread(number, &runtime));
+            let run = move || task::lasting_thread("guests", || of.run_thread(number, nice, &runtime));
             if let Err(error) = thread.spawn(run) {
                 pool.close();
                 return Err(error);
@@ -168,10 +169,10 @@ impl Pool {
         }
     }
 
-    fn run_thread(&self, number: usize, runtime: &Handle) {
+    fn run_thread(&self, number: usize, nice: u8, runtime: &Handle) {
         let _runtime = runtime.enter();
         self.count_lost_turn(number);
-        super::kernel::lengthen_slice();
+        super::kernel::give_way(nice);
         let mut polled = None;
         while let Some((share, turn, since)) = self.next(number, polled.take()) {
             let stretch = Stretch::begin(since);

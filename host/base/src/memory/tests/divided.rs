@@ -5,7 +5,7 @@ use super::super::shared::Shared;
 use super::*;
 
 /// Bytes of a budget in which each of two types has a floor of 200, and small bodies of no type have 50.
-const DIVIDED: u64 = 1_600;
+pub(super) const DIVIDED: u64 = 1_600;
 
 #[test]
 fn no_type_takes_what_another_has_a_right_to() {

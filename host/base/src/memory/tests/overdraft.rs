@@ -1,5 +1,6 @@
 //! Who goes beyond the budget.
 
+use super::divided::DIVIDED;
 use super::*;
 use crate::memory::permission::Permission;
 

@@ -15,7 +15,7 @@ fn pool(threads: usize) -> (Arc<Pool>, Arc<AtomicU32>) {
     let interrupt = move || {
         counted.fetch_add(1, Ordering::SeqCst);
     };
-    (Pool::start(threads, &[1, 1], interrupt).expect("threads"), interrupts)
+    (Pool::start(threads, 0, &[1, 1], interrupt).expect("threads"), interrupts)
 }
 
 /// Runs work to its end.
