@@ -159,6 +159,13 @@ void *daca_result_list(const daca_bytes *list, size_t count) {
     return result;
 }
 
+/* In place of keys, the contract has this text: `keys` returns no result. */
+size_t daca_no_keys(daca_bytes *keys, const char *format, ...) {
+    FORMATTED(reason);
+    keys[0] = daca_format("daca:failed\n%.*s", DACA_ARG(reason));
+    return 1;
+}
+
 void *daca_result_entries(daca_reply reply, const daca_pair *entries, size_t count) {
     if (reply.kind == DACA_REPLY_OK) reply.value = (daca_bytes){(const char *)entries, count};
     return result_of(reply, true);

@@ -134,10 +134,12 @@ typedef struct daca_failed_effect {
     DACA_POST("on-effect-failed", "on-effect-failed", daca_post_on_effect_failed)
 
 /* Names the format of the state, and migrates that of older versions.
- * size_t keys(daca_bytes from, daca_bytes *keys): fills in at most DACA_MAX_KEYS keys that `run` reads.
+ * size_t keys(daca_bytes from, daca_bytes *keys): fills in at most DACA_MAX_KEYS keys that `run` reads, and returns how
+ * many. Without them it returns daca_no_keys(keys, "why"): the turn fails, and the state stays.
  * daca_reply run(daca_bytes from, daca_pair *entries, size_t *count): the entries with those keys. It leaves the new
  * ones there, at most DACA_MAX_KEYS; a key that is missing is deleted. */
 #define DACA_MAX_KEYS 64
+size_t daca_no_keys(daca_bytes *keys, const char *format, ...) __attribute__((format(printf, 2, 3)));
 #define DACA_MIGRATION(label, keys, run)                                                                               \
     DACA_EXPORT("migration", "label", daca_export_label, (void)) { return daca_result_text(label); }                   \
     DACA_EXPORT("migration", "keys", daca_export_keys, (daca_bytes_parts(from))) {                                     \

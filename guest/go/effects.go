@@ -16,7 +16,7 @@ type Effect struct{ id uint32 }
 
 // LogOutcome sets the line that the host writes when the effect has been delivered, or cannot be.
 func (e Effect) LogOutcome(delivered, undeliverable string) error {
-	return host.LogOutcome(e.id, delivered, undeliverable)
+	return host.LogOutcome(e.id, core.WellFormed(delivered), core.WellFormed(undeliverable))
 }
 
 // Publish stages an event. `component/topic` names the topic, such as `daca-pubsub/user-chat`.

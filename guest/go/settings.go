@@ -3,6 +3,7 @@ package daca
 import (
 	"fmt"
 
+	"daca/internal/core"
 	"daca/internal/host"
 )
 
@@ -55,5 +56,5 @@ func (logger) Warnf(format string, values ...any) { line(host.Warn, format, valu
 func (logger) Errorf(format string, values ...any) { line(host.LevelError, format, values) }
 
 func line(level host.Level, format string, values []any) {
-	host.Log(level, "", fmt.Sprintf(format, values...))
+	host.Log(level, "", core.WellFormed(fmt.Sprintf(format, values...)))
 }

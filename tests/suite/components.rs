@@ -1,6 +1,7 @@
 //! Component files that cannot serve, and the cache of compiled code.
 
 mod in_vain;
+mod packages;
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};

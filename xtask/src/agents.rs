@@ -1,5 +1,5 @@
-//! `cargo xtask agents`: the agents in other languages than Rust that the tests run, which are the ChatAgent and that of the
-//! conformance cases, and what the benchmark measures beside them.
+//! `cargo xtask agents`: the agents in other languages than Rust that the tests run, which are the ChatAgent, that of the
+//! conformance cases, and one with packages of npm; and what the benchmark measures beside them.
 //!
 //! They are built into `target/languages/agents`, each when it is missing or one of its sources is newer. Then they are compiled
 //! into the folder for code beside the host's program: tests start many hosts at once, and one that compiles an agent in Python
@@ -63,7 +63,7 @@ const PYTHON_ENGINE: Kit = Kit {
 /// An agent: the name of the component, what it is built with, and its source.
 type Agent = (&'static str, Kit, &'static str);
 
-const AGENTS: [Agent; 8] = [
+const AGENTS: [Agent; 9] = [
     ("chat-typescript", TYPESCRIPT, "guest/chat-agents/typescript/chat_agent.ts"),
     ("chat-python", PYTHON_KIT, "guest/chat-agents/python/chat_agent.py"),
     ("chat-go", GO_KIT, "guest/chat-agents/go"),
@@ -72,6 +72,7 @@ const AGENTS: [Agent; 8] = [
     ("conformance-python", PYTHON_KIT, "tests/conformance/agents/python/agent.py"),
     ("conformance-go", GO_KIT, "tests/conformance/agents/go"),
     ("conformance-c", C_KIT, "tests/conformance/agents/c"),
+    ("packages-typescript", TYPESCRIPT, "guest/js/test/build/packages.ts"),
 ];
 
 /// What the benchmark measures beside them.

@@ -25,7 +25,7 @@ static daca_reply on_effect_failed(const daca_failed_effect *effect, daca_error 
 }
 
 static size_t keys_of(daca_bytes from, daca_bytes *keys) {
-    (void)from;
+    if (from.size == 0) return daca_no_keys(keys, "the schema %.*s is none", DACA_ARG(from));
     keys[0] = daca_text("old");
     return 1;
 }

@@ -221,7 +221,10 @@ func (a *Actor) EffectFailed(effect daca.FailedEffect, reason *daca.HostError) e
 // Migrate has the actor migrate its state, as in its first turn on this version of the agent.
 func (a *Actor) Migrate(from string) error {
 	state := core.Migration{}
-	keys := a.host.definition.Keys(from)
+	keys, failure := a.host.definition.KeysOf(from)
+	if failure != nil {
+		return failure
+	}
 	for _, key := range keys {
 		if data, ok := a.committed(key); ok {
 			state[key] = data
@@ -230,7 +233,7 @@ func (a *Actor) Migrate(from string) error {
 	if len(state) == 0 {
 		return nil
 	}
-	if failure := core.NewActivation(a.host.definition).Migrate(from, state); failure != nil {
+	if failure = core.NewActivation(a.host.definition).Migrate(from, state); failure != nil {
 		return failure
 	}
 	for _, key := range keys {

@@ -58,6 +58,14 @@ test("errors name file, line and column of the author's source", async () => {
   await refused('import { agent } from "@daca/sdk";\nthrow new Error("at the top");\nexport default agent(class {});\n', thrown);
 });
 
+test("a class that cannot be made is refused with the line of its author", async () => {
+  const agentOf = (line) => `import { agent } from "@daca/sdk";\nclass A {\n  ${line}\n}\nexport default agent(A);\n`;
+  const unmade = (entry) => `${relative(process.cwd(), entry)}:3: the class cannot be made: no`;
+  await refused(agentOf('constructor() { throw new Error("no"); }'), unmade);
+  await refused(agentOf('n = (() => { throw new Error("no"); })();'), unmade);
+  await refused(agentOf('n = void Promise.reject(new Error("no"));'), unmade);
+});
+
 test("what needs Node is refused before it runs there", async () => {
   const folder = await mkdtemp(join(tmpdir(), "daca-js-test-"));
   const written = join(folder, "written");

@@ -30,11 +30,15 @@ async function told(call) {
 /** The text of the one output whose path ends so. */
 const outputOf = ({ outputFiles }, end) => outputFiles.find(({ path }) => path.endsWith(end)).text;
 
+/** The module for Node: that of the author, and what runs a call as a turn of it. */
+const describing = (entry) => `export * as module from ${JSON.stringify(entry)};\nexport { within } from "@daca/sdk/turn";\n`;
+
 /** What the class has, by loading the module as a test does: the SDK's host is then the one for tests. */
 async function described(entry, folder) {
   const name = "described.mjs";
+  const stdin = { contents: describing(entry), loader: "js", resolveDir: process.cwd(), sourcefile: "daca-described.js" };
   const result = await told(() => build({
-    bundle: true, entryPoints: [entry], format: "esm", logLevel: "silent", platform: "node", plugins: [own],
+    bundle: true, stdin, format: "esm", logLevel: "silent", platform: "node", plugins: [own],
     // It is written elsewhere, but the sources in its map are named from here.
     outfile: join(process.cwd(), name),
     banner: { js: "import { createRequire as __daca } from 'node:module'; const require = __daca(import.meta.url);" },
@@ -43,18 +47,39 @@ async function described(entry, folder) {
   const [script, map] = [outputOf(result, ".mjs"), outputOf(result, ".map")];
   const out = join(folder, name);
   await writeFile(out, script);
-  let module;
-  try {
-    module = await import(pathToFileURL(out).href);
-  } catch (e) {
-    const place = authorsPlace(e, lineTable(script, map, process.cwd(), SOURCES)) ?? entry;
-    throw new BuildError(`${place}: it throws while it is loaded: ${e?.message ?? e}`);
-  }
+  const refused = (what, thrown) => {
+    const place = authorsPlace(thrown, lineTable(script, map, process.cwd(), SOURCES)) ?? entry;
+    return new BuildError(`${place}: ${what}: ${thrown?.message ?? thrown}`);
+  };
+  const { module, within } = await import(pathToFileURL(out).href).catch((e) => {
+    throw refused("it throws while it is loaded", e);
+  });
   const definition = module.default;
   if (!definition?.Class) {
     throw new BuildError(`${entry}: the default export is no agent: write \`export default agent(MyClass)\``);
   }
+  const fault = await faultOfInstance(definition, within);
+  if (fault) throw refused("the class cannot be made", fault.reason);
   return definition;
+}
+
+/** Why the class cannot be made, as `{ reason }`. Nothing is said of one that asks the host for something. */
+async function faultOfInstance({ Class }, within) {
+  const turn = turnWithoutHost();
+  const fault = await within(turn, () => { new Class(); }).then(() => turn.unheard[0], (reason) => ({ reason }));
+  return turn.isAsked ? undefined : fault;
+}
+
+/** A turn while a component is built: it has a log, which is dropped, and no host. */
+function turnWithoutHost() {
+  const known = { isAsked: false, log() {}, now: Date.now(), unheard: [] };
+  return new Proxy(known, {
+    get(_, name) {
+      if (name in known) return known[name];
+      known.isAsked = true;
+      throw { tag: "unavailable", val: "there is no host while a component is built" };
+    },
+  });
 }
 
 /** The first place of the author's files in the stack of what the module for Node threw. */
@@ -73,6 +98,7 @@ const own = {
       "@daca/sdk/globals": "src/globals/index.js",
       "@daca/sdk/lowered": "src/globals/lowered.js",
       "@daca/sdk/stacks": "src/globals/stacks.js",
+      "@daca/sdk/turn": "src/host/turn.js",
     };
     build.onResolve({ filter: /^@daca\/sdk(\/|$)/ }, ({ path }) =>
       files[path] ? { path: join(PACKAGE, files[path]) } : undefined);

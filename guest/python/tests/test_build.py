@@ -83,6 +83,16 @@ def test_the_world_has_what_is_used_and_nothing_else(tmp_path):
     ]
 
 
+def test_a_class_that_cannot_be_made_is_refused_unless_it_asks_the_host(refused, tmp_path):
+    made = AGENT + "    def __init__(self):\n        "
+    refused(made + "raise ValueError('never')\n", r"my_agent\.py:8: the class cannot be made: ValueError: never$")
+    refused(AGENT + "    def __init__(self, a): ...\n", "the class cannot be made: TypeError: .*missing 1")
+    entry = tmp_path / "my_agent.py"
+    for body in ["state.get('x')", "from daca import log; log.info('made'); self.x = 1"]:
+        entry.write_text(made + body + "\n")
+        assert describe(entry)["class"] == "A"
+
+
 def test_the_command_says_how_it_is_used_and_what_went_wrong(tmp_path, capsys):
     run = lambda *words: subprocess.run(  # noqa: E731
         [sys.executable, "-m", "daca.build.command", *words], capture_output=True, text=True

@@ -6,6 +6,9 @@ import pytest
 from agents import Counter, Item
 
 from daca import Failed, Failure, HostError, Invalid, NotFound, actors, agent, method, reminders, state, timers
+from daca.activation import Activation
+from daca.agents import definition
+from daca.component import Component
 from daca.testing import FailedEffect, TestHost
 
 
@@ -256,6 +259,72 @@ def test_state_of_another_schema_is_migrated():
     assert a.call("Get") == ["1", 1]
 
 
+def test_a_migration_that_cannot_name_its_keys_fails_its_turn_with_the_reason():
+    def named(from_label):
+        if from_label == "0":
+            raise Failed("no keys of 0")
+        return {"1": ["old"], "2": [5], "3": "old", "4": None, "5": ["\ud800"]}[from_label]
+
+    @agent(schema="9", migrates=named)
+    class Moved:
+        def migrate(self, before, from_label):
+            return {"new": before["old"]}
+
+        @method("Get")
+        def get(self):
+            return state.get("new")
+
+    a = TestHost(Moved).actor("a")
+    a.set_state("old", 1)
+    for label, reason in [
+        ("0", "^no keys of 0$"), ("2", "must be a string, and is of type int"), ("3", "must return a list of keys"),
+        ("4", "must return a list of keys"), ("5", "surrogates not allowed"), ("6", "KeyError"),
+    ]:
+        with pytest.raises(Failed, match=reason):
+            a.migrate(label)
+        assert a.state == {"old": 1}
+    a.migrate("1")
+    assert a.call("Get") == 1
+
+
+def test_the_keys_of_a_component_never_trap():
+    def named(from_label):
+        if from_label == "0":
+            raise ValueError("no keys of 0")
+        return ["old"]
+
+    @agent(schema="9", migrates=named)
+    class Moved:
+        def migrate(self, before, from_label):
+            return before
+
+        @method("Get")
+        def get(self): ...
+
+    # Without the constructor, which makes this process that of a component.
+    component = object.__new__(Component)
+    component._activation, component._is_fresh = Activation(definition(Moved)), False
+    assert component.keys("1") == ["old"]
+    (text,) = component.keys("0")
+    assert text.startswith("daca:failed\nValueError: no keys of 0\n") and "test_testing.py" in text
+
+
+def test_the_keys_of_a_migration_may_come_from_an_iterator():
+    @agent(schema="2", migrates=iter(["old"]))
+    class Moved:
+        def migrate(self, before, from_label):
+            return {"new": before["old"]}
+
+        @method("Get")
+        def get(self): ...
+
+    host = TestHost(Moved)
+    for name in ["a", "b"]:
+        host.actor(name).set_state("old", 1)
+        host.actor(name).migrate("1")
+        assert host.actor(name).state == {"new": 1}
+
+
 def test_a_class_that_cannot_be_an_agent_is_refused_at_once():
     def refused(pattern, **options):
         def check(cls):
@@ -290,6 +359,19 @@ def test_a_class_that_cannot_be_an_agent_is_refused_at_once():
     class E:
         @method
         def m(self, item: set[int]): ...
+
+    for wrong, pattern in [
+        ({"schema": 2}, "the schema must be a string, and is of type int"),
+        ({"schema": "x" * 65}, "the schema must have 1 to 64 bytes"),
+        ({"schema": "2", "migrates": "old"}, "migrates must be a list of keys"),
+        ({"schema": "2", "migrates": None}, "migrates must be a list of keys"),
+    ]:
+
+        @refused(pattern, **wrong)
+        class F:
+            @method
+            def m(self): ...
+            def migrate(self, before, from_label): ...
 
 
 def test_failures_and_host_errors_are_told_apart():

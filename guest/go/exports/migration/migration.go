@@ -15,11 +15,18 @@ import (
 //go:wasmexport daca:agent/migration@0.1.0#label
 func label() uint32 { return host.ResultText(component.Definition.Schema) }
 
+// failed is what `keys` begins with to say that it failed: it returns no result.
+const failed = "daca:failed\n"
+
 //go:wasmexport daca:agent/migration@0.1.0#keys
 func keys(from, fromLen uint32) uint32 {
 	name := host.Text(from, fromLen)
 	host.Release()
-	return host.ResultTexts(component.Definition.Keys(name))
+	found, failure := component.Definition.KeysOf(name)
+	if failure != nil {
+		found = []string{failed + core.Told(failure)}
+	}
+	return host.ResultTexts(found)
 }
 
 //go:wasmexport daca:agent/migration@0.1.0#migrate

@@ -29,7 +29,7 @@ func Done(failure *core.Failure) uint32 {
 	if failure == nil {
 		return host.ResultDone()
 	}
-	return host.ResultFailure(uint32(failure.Kind), failure.Message)
+	return host.ResultFailure(uint32(failure.Kind), core.Told(failure))
 }
 
 //go:wasmexport daca:agent/actor@0.1.0#invoke

@@ -67,6 +67,15 @@ func Define(definition Definition) (*Definition, error) {
 	return &definition, nil
 }
 
+// KeysOf are the keys that the hook `Migrate` reads of a state in another format.
+func (d *Definition) KeysOf(from string) (keys []string, failure *Failure) {
+	defer recovered(&failure)
+	if d.Keys == nil {
+		return nil, &Failure{Failed, "the agent names no keys for its migration"}
+	}
+	return d.Keys(from), nil
+}
+
 func read(run reflect.Value) (method, string) {
 	t := run.Type()
 	found := method{run: run, value: -1, err: -1}

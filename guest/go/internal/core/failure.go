@@ -40,6 +40,13 @@ func FailureOf(err error) *Failure {
 	return &Failure{Failed, err.Error()}
 }
 
+// Told is the message as the host takes it. What is no UTF-8, such as a text that was cut within a letter, would end the
+// instance.
+func Told(failure *Failure) string { return WellFormed(failure.Message) }
+
+// WellFormed is a text in which bytes that are no UTF-8 are replaced.
+func WellFormed(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+
 // MaxFrames is the number of the calls that a panic's text names.
 const maxFrames = 16
 

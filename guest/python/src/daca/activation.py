@@ -1,7 +1,7 @@
 """One activation of an agent: the instance of its class, and how a turn runs in it."""
 
 import inspect
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +58,18 @@ class Activation:
     def effect_failed(self, effect: Any, code: str, message: str) -> None:
         """Runs the hook of an effect that was given up."""
         self.hook("on_effect_failed", effect, HostError(code, message))
+
+    def keys(self, from_label: str) -> list[str]:
+        """The keys that `migrate` reads of state in another schema."""
+        found = finished(self._definition.keys(from_label))
+        if isinstance(found, str) or not isinstance(found, Iterable):
+            raise TypeError("migrates must return a list of keys")
+        keys = list(found)
+        for key in keys:
+            if not isinstance(key, str):
+                raise TypeError(f"a key that migrates returns must be a string, and is of type {type(key).__name__}")
+            key.encode()  # half of a surrogate pair has no bytes
+        return keys
 
     def migrate(self, from_label: str, pairs: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
         """Converts the state of another schema."""

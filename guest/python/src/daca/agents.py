@@ -17,6 +17,10 @@ C = TypeVar("C", bound=type)
 HOOKS = ("activate", "deactivate", "on_reminder", "on_timer", "on_effect_failed", "migrate")
 
 
+#: The most bytes of a schema's label.
+_MAX_SCHEMA = 64
+
+
 @dataclass(frozen=True)
 class Mark:
     """What makes a function a method of the agent."""
@@ -92,7 +96,8 @@ class Definition:
     def of(cls: Any, schema: str | None = None, migrates: Any = ()) -> "Definition":
         if not isinstance(cls, type):
             raise TypeError("@agent is for a class")
-        made = Definition(cls, schema=schema, keys=migrates if callable(migrates) else lambda _: migrates)
+        _check_schema(cls, schema)
+        made = Definition(cls, schema=schema, keys=_keys(cls, migrates))
         aliases = getattr(cls, "__daca_hooks__", {})
         # The order is that of the classes' texts, so that errors list methods as the author does.
         for attribute in dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base)):
@@ -119,6 +124,27 @@ class Definition:
         if mark.name in self.methods:
             raise TypeError(f"{self.cls.__name__} has two methods with the name {mark.name}")
         self.methods[mark.name] = Method(attribute, _argument(mark, function))
+
+
+def _check_schema(cls: type, schema: Any) -> None:
+    if schema is None:
+        return
+    if not isinstance(schema, str):
+        raise TypeError(f"{cls.__name__}: the schema must be a string, and is of type {type(schema).__name__}")
+    if not 1 <= len(schema.encode(errors="replace")) <= _MAX_SCHEMA:
+        raise TypeError(f"{cls.__name__}: the schema must have 1 to {_MAX_SCHEMA} bytes")
+
+
+def _keys(cls: type, migrates: Any) -> Callable[[str], Iterable[str]]:
+    """The function that names the keys, from those themselves or from the author's function."""
+    if callable(migrates):
+        named: Callable[[str], Iterable[str]] = migrates
+        return named
+    if isinstance(migrates, str) or not isinstance(migrates, Iterable):
+        raise TypeError(f"{cls.__name__}: migrates must be a list of keys, or a function that returns one")
+    # It may be an iterator, which ends with the first migration.
+    keys = tuple(migrates)
+    return lambda _: keys
 
 
 def definition(cls: Any) -> Definition:

@@ -11,6 +11,8 @@ from .activation import Activation, cause_of, failed_effect, failure_of
 from .agents import Definition
 
 _CASES = {"invalid": "Failure_Invalid", "not-found": "Failure_NotFound", "failed": "Failure_Failed"}
+#: What `keys` of the contract begins with to say that it failed: it returns no result.
+_FAILED = "daca:failed\n"
 
 
 class Component:
@@ -53,24 +55,37 @@ class Component:
         return self._definition.schema or ""
 
     def keys(self, from_label: str) -> list[str]:
-        return list(self._definition.keys(from_label))
+        try:
+            return self._called(lambda: self._activation.keys(from_label))  # type: ignore[no-any-return]
+        except Exception as raised:
+            return [_FAILED + _told(raised)[1]]
 
     def migrate(self, from_label: str, pairs: Any) -> Any:
         return self._run(lambda: self._activation.migrate(from_label, pairs))
 
     def _run(self, call: Callable[[], Any]) -> Any:
+        try:
+            return self._called(call)
+        except Exception as raised:
+            case, text = _told(raised)
+        raise self._error(getattr(self._types, _CASES[case])(text))
+
+    def _called(self, call: Callable[[], Any]) -> Any:
         if self._is_fresh:
             self._is_fresh = False
             _reseed()
         try:
             return call()
-        except Exception as raised:
-            case, text = failure_of(raised)
-            if (cause := cause_of(raised)) is not None:
-                log.error(cause)
         finally:
             sys.stdout.flush()
-        raise self._error(getattr(self._types, _CASES[case])(_encodable(text)))
+
+
+def _told(raised: Exception) -> tuple[str, str]:
+    """What the host is told of an exception: the case and the text. The log gets the cause of a failure on purpose."""
+    case, text = failure_of(raised)
+    if (cause := cause_of(raised)) is not None:
+        log.error(cause)
+    return case, _encodable(text)
 
 
 def _reseed() -> None:

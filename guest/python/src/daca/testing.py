@@ -151,7 +151,7 @@ class TestActor:
 
     def migrate(self, from_label: str) -> None:
         """Migrates the state of another schema, as the first turn on a new version does."""
-        keys = list(self._host.definition.keys(from_label))
+        keys = self._turn(lambda activation: activation.keys(from_label), activates=False)
         now = self._host.now_ms
         found = {key: data for key in keys if (data := self._stored.read(key, now)) is not None}
         if not found:

@@ -149,7 +149,7 @@ pub(super) const LANGUAGES: &[Language] = &[
     Language {
         name: "python",
         title: "Python",
-        setup: &["python3 -m venv .venv && .venv/bin/pip install ./sdk pytest"],
+        setup: &["python3 -m venv .venv && .venv/bin/pip install ./sdk pytest==9.2.0"],
         test: ".venv/bin/pytest",
         template: texts!("python/":
             "README.md" "agent.py" "agents.toml" "gitignore" "pytest.ini" "test_agent.py"

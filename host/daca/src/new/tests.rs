@@ -154,6 +154,21 @@ fn the_tools_that_pip_installs_have_the_versions_of_the_repository() -> anyhow::
     Ok(())
 }
 
+/// The tests of a new folder run with the pytest that those of the SDK run with.
+#[test]
+fn the_pytest_that_pip_installs_has_the_version_of_the_repository() -> anyhow::Result<()> {
+    let list = std::fs::read_to_string(repository("guest/python/requirements-test.txt"))?;
+    let pin = list.lines().find(|line| line.starts_with("pytest==")).context("it is pinned")?;
+    let within = TempDir::new()?;
+    let told = run("chat", "python", within.path())?;
+    let readme = std::fs::read_to_string(within.path().join("chat/README.md"))?;
+    let guide = std::fs::read_to_string(repository("docs/guide/python.md"))?;
+    for (place, text) in [("daca new", told), ("README.md", readme), ("docs/guide", guide)] {
+        assert!(installed(&text).contains(pin), "{place}: {pin}");
+    }
+    Ok(())
+}
+
 /// What a text has pip install.
 fn installed(text: &str) -> BTreeSet<&str> {
     let commands = text.lines().filter_map(|line| line.split_once("pip install ")?.1.split('`').next());

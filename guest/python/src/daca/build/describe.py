@@ -8,8 +8,10 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from .. import _host
 from ..agents import Definition, definition
 from ..dapr import Actor
 from .uses import interfaces
@@ -51,6 +53,8 @@ def main(entry: Path) -> dict[str, Any]:
                 used |= interfaces(source, str(file))
             except SyntaxError as e:
                 return {"error": _syntax(e, folder)}
+    if (fault := _fault_of_instance(made, entry)) is not None:
+        return {"error": fault}
     return {
         "class": name,
         "hooks": sorted(made.hooks),
@@ -58,6 +62,29 @@ def main(entry: Path) -> dict[str, Any]:
         "files": sorted(files),
         "paths": sorted(paths - {""}),
     }
+
+
+class _NoHost(dict[str, Any]):
+    """The interfaces of the host while a component is built: there are none, but for the log, which is dropped."""
+
+    is_asked = False
+
+    def __missing__(self, name: str) -> Any:
+        self.is_asked = True
+        raise RuntimeError(f"there is no host while a component is built: {name}")
+
+
+def _fault_of_instance(made: Definition, entry: Path) -> str | None:
+    """Why the class cannot be made. Nothing is said of one that asks the host for something."""
+    no_host = _NoHost(logging=SimpleNamespace(log=lambda *_: None))
+    before = _host.use(no_host)
+    try:
+        getattr(made.cls, "__daca_new__", made.cls)()
+    except (Exception, SystemExit) as e:
+        return None if no_host.is_asked else f"{_place(e, entry)}: the class cannot be made: {type(e).__name__}: {e}"
+    finally:
+        _host.use(before)
+    return None
 
 
 def _is_agent(value: Any) -> bool:
