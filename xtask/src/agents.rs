@@ -31,6 +31,8 @@ const TYPESCRIPT: Kit = Kit {
     sources: &["guest/js/package-lock.json", "guest/js/src", "guest/js/tools", "guest/js/wit", "wit"],
     build: build_typescript,
 };
+/// The same sources, with another engine.
+const STARLINGMONKEY: Kit = Kit { build: build_starlingmonkey, ..TYPESCRIPT };
 const PYTHON_KIT: Kit = Kit {
     needs: &[&PYTHON],
     sources: &["guest/python/requirements-test.txt", "guest/python/src", "wit"],
@@ -63,12 +65,13 @@ const PYTHON_ENGINE: Kit = Kit {
 /// An agent: the name of the component, what it is built with, and its source.
 type Agent = (&'static str, Kit, &'static str);
 
-const AGENTS: [Agent; 9] = [
+const AGENTS: [Agent; 10] = [
     ("chat-typescript", TYPESCRIPT, "guest/chat-agents/typescript/chat_agent.ts"),
     ("chat-python", PYTHON_KIT, "guest/chat-agents/python/chat_agent.py"),
     ("chat-go", GO_KIT, "guest/chat-agents/go"),
     ("chat-c", C_KIT, "guest/chat-agents/c"),
     ("conformance-typescript", TYPESCRIPT, "tests/conformance/agents/typescript/agent.ts"),
+    ("conformance-starlingmonkey", STARLINGMONKEY, "tests/conformance/agents/typescript/agent.ts"),
     ("conformance-python", PYTHON_KIT, "tests/conformance/agents/python/agent.py"),
     ("conformance-go", GO_KIT, "tests/conformance/agents/go"),
     ("conformance-c", C_KIT, "tests/conformance/agents/c"),
@@ -76,7 +79,10 @@ const AGENTS: [Agent; 9] = [
 ];
 
 /// What the benchmark measures beside them.
-const MEASURED: [Agent; 1] = [("engine-python", PYTHON_ENGINE, "bench/python-engine")];
+const MEASURED: [Agent; 2] = [
+    ("chat-starlingmonkey", STARLINGMONKEY, "guest/chat-agents/typescript/chat_agent.ts"),
+    ("engine-python", PYTHON_ENGINE, "bench/python-engine"),
+];
 
 /// The file in the folder of the agents that has the tests leave them out.
 const LEFT_OUT: &str = "left-out";
@@ -225,9 +231,18 @@ fn newest(path: &Path) -> std::io::Result<SystemTime> {
 }
 
 fn build_typescript(source: &Path, component: &Path) -> anyhow::Result<()> {
+    build_with_engine("quickjs", source, component)
+}
+
+fn build_starlingmonkey(source: &Path, component: &Path) -> anyhow::Result<()> {
+    build_with_engine("starlingmonkey", source, component)
+}
+
+fn build_with_engine(engine: &str, source: &Path, component: &Path) -> anyhow::Result<()> {
     let tool = language_tools::javascript_sdk()?.join("tools/daca-js.js");
     let mut command = Command::new("node");
-    run(command.arg(tool).arg("build").arg(source).arg("-o").arg(component).current_dir(root()))
+    command.arg(tool).arg("build").arg(source).args(["--engine", engine]).arg("-o").arg(component);
+    run(command.current_dir(root()))
 }
 
 fn build_python(source: &Path, component: &Path) -> anyhow::Result<()> {

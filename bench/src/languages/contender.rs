@@ -14,6 +14,8 @@ pub(super) enum Contender {
     Script,
     /// The same file with an engine of its own.
     TypeScript,
+    /// The same file with an engine that has web APIs.
+    StarlingMonkey,
     Python,
     Go,
     C,
@@ -28,6 +30,7 @@ impl Contender {
             Contender::Rust => "Rust",
             Contender::Script => "TypeScript, as a script",
             Contender::TypeScript => "TypeScript, as a component",
+            Contender::StarlingMonkey => "TypeScript, on StarlingMonkey",
             Contender::Python => "Python",
             Contender::Go => "Go",
             Contender::C => "C",
@@ -66,6 +69,7 @@ impl Contender {
             Contender::Rust => chat_agent(),
             Contender::Script => folders::root().join("guest/chat-agents/typescript/chat_agent.ts"),
             Contender::TypeScript => foreign("chat-typescript"),
+            Contender::StarlingMonkey => foreign("chat-starlingmonkey"),
             Contender::Python => foreign("chat-python"),
             Contender::Go => foreign("chat-go"),
             Contender::C => foreign("chat-c"),

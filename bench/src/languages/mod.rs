@@ -20,10 +20,11 @@ use comparison::{FRESH_ROUNDS, NEW_ACTORS};
 use contender::Contender;
 use measured::{Measured, middle};
 
-const CONTENDERS: [Contender; 6] = [
+const CONTENDERS: [Contender; 7] = [
     Contender::Rust,
     Contender::Script,
     Contender::TypeScript,
+    Contender::StarlingMonkey,
     Contender::Python,
     Contender::Go,
     Contender::C,

@@ -1,12 +1,13 @@
-// The exports of a component, made of an agent. The engine and the components of `daca-js build` share it.
+// The exports of a component, made of an agent. The engine and the components of `daca-js build` share it. `#promises` are
+// those of the engine.
 import { Activation, failureOf, faultOf, openFailure, textOf, unheardFailure } from "./agent.js";
 import { string } from "./check.js";
 import { Failed, rejectedRequests } from "./failures.js";
-import { awaited, takeUnheard } from "./globals/promise.js";
+import { awaited, takeUnheard } from "#promises";
 import { log } from "./settings.js";
 
 /** What `label` and `keys` of the contract begin with to say that they failed: they return no result. */
-const FAILED = "daca:failed\n";
+export const FAILED = "daca:failed\n";
 
 /** The exports for `definition()`, which is asked once, at the first call. */
 export function exportsOf(definition) {
@@ -64,14 +65,14 @@ export function tryInstance({ Class }) {
 }
 
 /** What the host, and so the caller, is told of a thrown value. The log gets its stack. */
-function told(thrown) {
+export function told(thrown) {
   takeUnheard();
   const fault = faultOf(thrown);
   if (fault) log.error(fault);
   return failureOf(thrown);
 }
 
-function keysOf(found) {
+export function keysOf(found) {
   if (!Array.isArray(found)) throw new TypeError("migrates must return an array of keys");
   return found.map((key) => string(key, "a key that migrates returns"));
 }

@@ -3,13 +3,12 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { componentize } from "componentize-qjs";
 import { build } from "esbuild";
 import { placeIn } from "../src/frames.js";
 import { BuildError } from "./build-error.js";
 import { bundle } from "./bundle.js";
+import { engineOf } from "./engines.js";
 import { lineTable } from "./frames.js";
-import { withOwnAsync } from "./lowered.js";
 import { PACKAGE, optionalExports, worldOf, writeWorld } from "./world.js";
 
 /** The SDK's own files, whose lines are no use to an author. */
@@ -34,11 +33,11 @@ const outputOf = ({ outputFiles }, end) => outputFiles.find(({ path }) => path.e
 const describing = (entry) => `export * as module from ${JSON.stringify(entry)};\nexport { within } from "@daca/sdk/turn";\n`;
 
 /** What the class has, by loading the module as a test does: the SDK's host is then the one for tests. */
-async function described(entry, folder) {
+async function described(entry, folder, engine) {
   const name = "described.mjs";
   const stdin = { contents: describing(entry), loader: "js", resolveDir: process.cwd(), sourcefile: "daca-described.js" };
   const result = await told(() => build({
-    bundle: true, stdin, format: "esm", logLevel: "silent", platform: "node", plugins: [own],
+    bundle: true, stdin, format: "esm", logLevel: "silent", platform: "node", plugins: [own(engine)],
     // It is written elsewhere, but the sources in its map are named from here.
     outfile: join(process.cwd(), name),
     banner: { js: "import { createRequire as __daca } from 'node:module'; const require = __daca(import.meta.url);" },
@@ -88,32 +87,22 @@ function authorsPlace(thrown, table) {
   return places.map(([, line, column]) => placeIn(table, Number(line), Number(column))).find((place) => place);
 }
 
-/** `@daca/sdk` is this package, wherever the entry lies. */
-const own = {
+/** `@daca/sdk` is this package, wherever the entry lies, with the parts that an engine needs. */
+const own = ({ files }) => ({
   name: "daca-sdk",
   setup(build) {
-    const files = {
-      "@daca/sdk": "src/index.js",
-      "@daca/sdk/component": "src/component.js",
-      "@daca/sdk/globals": "src/globals/index.js",
-      "@daca/sdk/lowered": "src/globals/lowered.js",
-      "@daca/sdk/stacks": "src/globals/stacks.js",
-      "@daca/sdk/turn": "src/host/turn.js",
-    };
     build.onResolve({ filter: /^@daca\/sdk(\/|$)/ }, ({ path }) =>
       files[path] ? { path: join(PACKAGE, files[path]) } : undefined);
   },
-};
+});
 
 const IDENTIFIERS = { "lifecycle": "lifecycle", "on-reminder": "onReminder", "on-timer": "onTimer", "on-effect-failed": "onEffectFailed", "migration": "migration" };
 
 /** The module that a component begins with. */
-function entryModule(entry, hooks) {
+function entryModule(entry, hooks, { first }) {
   const names = ["actor", ...optionalExports(hooks).map((name) => IDENTIFIERS[name])];
   return [
-    'import "@daca/sdk/stacks";',
-    'import "@daca/sdk/globals";',
-    'import "@daca/sdk/lowered";',
+    ...first.map((name) => `import ${JSON.stringify(name)};`),
     'import { exportsOf } from "@daca/sdk/component";',
     `import definition from ${JSON.stringify(entry)};`,
     "const made = exportsOf(() => definition);",
@@ -122,10 +111,11 @@ function entryModule(entry, hooks) {
 }
 
 /** The bundle of a component whose class has these hooks: its text, its source map, and the interfaces that it imports. */
-async function bundled(entry, hooks) {
-  const stdin = { contents: entryModule(resolve(entry), hooks), loader: "js", resolveDir: process.cwd(), sourcefile: "daca-entry.js" };
+async function bundled(entry, hooks, engine) {
+  const stdin = { contents: entryModule(resolve(entry), hooks, engine), loader: "js", resolveDir: process.cwd(), sourcefile: "daca-entry.js" };
   const result = await told(() => bundle({
-    stdin, outfile: join(process.cwd(), "agent.js"), sourcemap: "external", sourcesContent: false, plugins: [own],
+    stdin, outfile: join(process.cwd(), "agent.js"), sourcemap: "external", sourcesContent: false, plugins: [own(engine)],
+    conditions: engine.conditions,
   }));
   const imports = Object.values(result.metafile.outputs)
     .flatMap(({ imports = [] }) => imports.filter(({ external }) => external).map(({ path }) => path));
@@ -134,25 +124,26 @@ async function bundled(entry, hooks) {
     throw new BuildError(`${entry}: ${foreign.join(", ")} is not available in an agent: it needs Node`);
   }
   const script = outputOf(result, ".js").replace(/\n?\/\/# sourceMappingURL=.*\n?$/, "");
-  return { script: withOwnAsync(script), map: outputOf(result, ".map"), imports };
+  return { script: engine.finish(script), map: outputOf(result, ".map"), imports };
 }
 
-/** Builds a component. Returns its bytes. */
-export async function buildComponent(entry) {
+/** Builds a component with an engine, `quickjs` or `starlingmonkey`. Returns its bytes. */
+export async function buildComponent(entry, { engine: name = "quickjs" } = {}) {
+  const engine = engineOf(name);
   const absolute = resolve(entry);
   const folder = await mkdtemp(join(tmpdir(), "daca-js-"));
   try {
     // What needs Node is refused before the module runs in it.
-    await bundled(absolute, []);
-    const { hooks } = await described(absolute, folder);
-    const { script, map, imports } = await bundled(absolute, hooks);
-    const { files, lines } = lineTable(script, map, process.cwd(), SOURCES);
+    await bundled(absolute, [], engine);
+    const { hooks } = await described(absolute, folder, engine);
+    const { script, map, imports } = await bundled(absolute, hooks, engine);
+    const { files, lines } = lineTable(script, map, process.cwd(), SOURCES, engine.width);
     // The way up from the folder of the build is no use where a stack is read.
     const table = { files: files.map((file) => file.replace(/^(\.\.\/)+/, "")), lines };
     const jsSource = `globalThis.__dacaLines = ${JSON.stringify(table)};\n${script}\n`;
     const witPath = await writeWorld(folder, worldOf([...new Set(imports)].sort(), hooks));
-    const { component } = await componentize({ jsSource, sync: true, witPath, world: "agent" }).catch((e) => {
-      throw new BuildError(`${entry}: ${e?.message ?? e}`);
+    const { component } = await engine.componentize({ jsSource, witPath, world: "agent" }).catch((e) => {
+      throw e instanceof BuildError ? e : new BuildError(`${entry}: ${e?.message ?? e}`);
     });
     return component;
   } finally {

@@ -31,7 +31,7 @@ const host = {
 };
 
 /** Bundles an entry. Throws esbuild's errors, which name file and line. */
-export async function bundle({ plugins = [], ...options }) {
+export async function bundle({ plugins = [], conditions = [], ...options }) {
   return build({
     bundle: true,
     charset: "utf8",
@@ -40,7 +40,7 @@ export async function bundle({ plugins = [], ...options }) {
     platform: "neutral",
     mainFields: ["browser", "module", "main"],
     // What is made for browsers needs no Node.
-    conditions: ["browser", "import", "module", "default"],
+    conditions: [...conditions, "browser", "import", "module", "default"],
     plugins: [...plugins, host],
     supported: { "async-await": false, "async-generator": false, "for-await": false },
     target: "es2022",

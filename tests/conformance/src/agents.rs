@@ -39,6 +39,11 @@ pub const AGENTS: &[Agent] = &[
     },
     Agent { name: "typescript-script", memory: "16MiB", place: Place::Source("agents/typescript/agent.ts") },
     Agent { name: "typescript", memory: "16MiB", place: Place::Foreign("conformance-typescript") },
+    Agent {
+        name: "typescript-starlingmonkey",
+        memory: "32MiB",
+        place: Place::Foreign("conformance-starlingmonkey"),
+    },
     // Its components have 12 MiB of memory at first.
     Agent { name: "python", memory: "32MiB", place: Place::Foreign("conformance-python") },
     // A large payload is in its memory several times.

@@ -1,5 +1,5 @@
-// The agent of the conformance cases in TypeScript. What each method does is in ../README.md. It is used twice: as a
-// script (`component = "agent.ts"`), and built by `daca-js build`.
+// The agent of the conformance cases in TypeScript. What each method does is in ../README.md. It is used three
+// times: as a script (`component = "agent.ts"`), and built by `daca-js build` with each engine.
 import {
   actorId, actors, agent, agentType, bindings, config, Failed, HostError, Invalid, log, NotFound, publish, reminders,
   secrets, state, timers, turnId,
