@@ -21,7 +21,8 @@ const MAX_NICE: i32 = 19;
 /// more slowly while guests are busy.
 pub(super) fn give_way(nice: u8) {
     // To set a lower value than the present one takes rights.
-    let nice = rustix::process::getpriority_process(None).unwrap_or(0).saturating_add(nice.into()).min(MAX_NICE);
+    let nice =
+        rustix::process::getpriority_process(None).unwrap_or(0).saturating_add(nice.into()).min(MAX_NICE);
     let mut attributes = libc::sched_attr {
         size: u32::try_from(size_of::<libc::sched_attr>()).unwrap_or(0),
         sched_policy: 0,
@@ -41,7 +42,10 @@ pub(super) fn give_way(nice: u8) {
         libc::syscall(libc::SYS_sched_setattr, this_thread, std::ptr::from_mut(&mut attributes), flags) != 0
     };
     if failed {
-        tracing::debug!("the threads of guests have the usual slice and nice value: {}", std::io::Error::last_os_error());
+        tracing::debug!(
+            "the threads of guests have the usual slice and nice value: {}",
+            std::io::Error::last_os_error()
+        );
     }
 }
 
