@@ -141,12 +141,14 @@ async fn what_is_looked_up_vanishes_if_it_is_not_in_the_file_and_comes_no_earlie
 /// Fails at each firing, and counts the lines of the log about it.
 #[derive(Default)]
 struct Failing {
+    fired: AtomicU32,
     lines: AtomicU32,
 }
 
 #[async_trait::async_trait]
 impl Inbound for Failing {
     async fn wake(&self, _: ActorAddress, _: FiredWakeup, _: Bytes) -> Result<(), CallError> {
+        self.fired.fetch_add(1, Ordering::Relaxed);
         Err(CallError::Failed("no".into()))
     }
 
@@ -187,7 +189,9 @@ async fn a_firing_that_cannot_be_skipped_comes_again() {
     std::fs::rename(&away, &path).expect("it is there");
     machine.pass(SKIP_RETRY_DELAY);
     assert_eq!(fails().await, Some(START + millis(HOUR)), "it is skipped");
-    assert_eq!(inbound.lines.load(Ordering::Relaxed), 2, "its failure, and that it is skipped");
+    // The turn that skipped it may have been kept, although it was said to be in doubt. Then it has fired once.
+    let [fired, lines] = [&inbound.fired, &inbound.lines].map(|counted| counted.load(Ordering::Relaxed));
+    assert_eq!(lines, 2 * fired, "of each, its failure and that it is skipped");
 }
 
 /// The first time it has a defect.
