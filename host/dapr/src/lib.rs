@@ -220,6 +220,10 @@ impl StateStore for Sidecar {
     fn max_commit_bytes(&self) -> Option<u64> {
         Some(self.max_message.saturating_sub(MAX_ADDRESS))
     }
+
+    fn commit_limit_name(&self) -> &'static str {
+        "max-body-size of [dapr]"
+    }
 }
 
 #[async_trait]

@@ -1,6 +1,6 @@
 //! The last calls that an actor has committed, for its next host.
 //!
-//! A sidecar may deliver a call again after the actor has moved ([`super::recent_calls`]). The new host finds the
+//! The backend may deliver a call again after the actor has moved ([`super::recent_calls`]). The new host finds the
 //! call's mark and reply in the actor's state, and does not run it twice. Only calls that were under way during the
 //! move can be repeated, so the last few are enough, and for some seconds.
 
@@ -19,7 +19,7 @@ const MAX_CALLS: usize = 8;
 /// The maximum size of their replies in bytes, so that they hardly weigh on a commit. For a longer reply only the call
 /// is kept.
 const MAX_BYTES: usize = 8 << 10;
-/// The time in seconds after which a call is forgotten. A sidecar retries for about six seconds, a host for ten.
+/// The time in seconds after which a call is forgotten. A backend retries for about six seconds, a host for ten.
 const KEPT_FOR: u32 = 30;
 /// The beginning of the SHA-256 of a call's mark.
 pub(super) type Hash = [u8; 16];

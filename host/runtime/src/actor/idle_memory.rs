@@ -22,7 +22,7 @@ use crate::component::Instance;
 const MAX_CHEAP: usize = 384;
 /// State of so few bytes has no entry: that costs as much as what it would give back.
 const SMALL_STATE: u64 = 1024;
-/// What it costs to read an actor's state again. It is 0.1 ms from a file, and some milliseconds through a sidecar.
+/// What it costs to read an actor's state again. It is 0.1 ms from a file, and some milliseconds from another process.
 const READING: Duration = Duration::from_millis(1);
 
 /// What idle actors could give up.

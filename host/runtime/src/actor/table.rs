@@ -66,7 +66,7 @@ impl Actors {
     }
 
     /// Runs a method of an actor of this host and returns its reply. For callers that know that this host owns it: the
-    /// sidecar, and the router (`daca-routing`) of a single host.
+    /// backend, and the router (`daca-routing`) of a single host.
     ///
     /// Dropping the future does not stop a turn that has begun: it ends, and its result is committed.
     pub async fn call_here(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
@@ -83,8 +83,8 @@ impl Actors {
         self.deliver(&call.actor, key, Work::Call(kind), context).await
     }
 
-    /// Runs a method of an actor that the sidecar is known to place here, without asking it. `None` if that is not
-    /// known. An error for which [`CallError::is_not_applied`] holds leaves the call to the sidecar.
+    /// Runs a method of an actor that the backend is known to place here, without asking it. `None` if that is not
+    /// known. An error for which [`CallError::is_not_applied`] holds leaves the call to the backend.
     pub async fn call_active(
         &self,
         call: ActorCall,
@@ -111,7 +111,7 @@ impl Actors {
         let key = CallKey::of_firing(actor, wakeup_noun(fired.key.kind), &fired.key.name, &data);
         let kind = TurnKind::Wakeup { kind: fired.key.kind, name: fired.key.name.clone(), data };
         let work = Work::Wake(kind, fired);
-        // A sidecar that moves actors repeats a firing that it has cut off. The embedded backend does not.
+        // A backend that moves actors repeats a firing that it has interrupted. One of a single host does not.
         let key = context.is_woken.then_some(key);
         let context = CallContext { is_after_wakeup: true, ..context };
         self.deliver(actor, key, work, context).await.map(drop)
@@ -251,8 +251,8 @@ impl Actors {
     }
 
     /// Deactivates actors that were idle for longer than their type's idle time-out. Runs until it is dropped. Each
-    /// type is handled separately, so slow hooks of one do not delay another. Behind a sidecar this comes before the
-    /// sidecar's own timeout, which would discard the hook's writes.
+    /// type is handled separately, so slow hooks of one do not delay another. This comes before the backend's own timeout,
+    /// which would discard the hook's writes.
     pub async fn run_idle_sweep(&self) {
         let sweeps = self.inner.agents.values().map(|agent| self.sweep(agent));
         futures::future::join_all(sweeps).await;
@@ -285,7 +285,7 @@ impl Actors {
         deactivations.buffer_unordered(CONCURRENT_DEACTIVATIONS).for_each(|()| async {}).await;
     }
 
-    /// Ends the activation of an actor that the sidecar has given up. Returns at once. The agent's hook runs after the
+    /// Ends the activation of an actor that the backend has given up. Returns at once. The agent's hook runs after the
     /// turn that is under way, and nothing of either is committed. Does nothing if the actor is not active.
     pub fn give_up_actor(&self, actor: &ActorAddress) {
         let activation = self.services.active.get(actor);

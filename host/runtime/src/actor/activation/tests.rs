@@ -30,7 +30,7 @@ async fn turns_run_in_the_order_of_their_calls_and_a_full_queue_takes_no_more() 
     assert_eq!(host.delivered().await, ["1", "2", "3", "5"]);
 }
 
-/// A sidecar may say so as often as it likes, while the turn does not end.
+/// A backend may say so as often as it likes, while the turn does not end.
 #[tokio::test(start_paused = true)]
 async fn an_actor_that_is_given_up_again_and_again_ends_once_and_its_queue_has_room() {
     let host = FakeHost::start(FakeBackend::sound()).await;

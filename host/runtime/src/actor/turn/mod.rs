@@ -119,7 +119,7 @@ struct Turn<'a> {
     loaded: Arc<LoadedVersion>,
     context: CallContext,
     turn_id: Arc<str>,
-    /// Cancelled when the sidecar gives up the actor during the turn.
+    /// Cancelled when the backend gives up the actor during the turn.
     revoked: CancellationToken,
     /// The lease generation at the beginning of the turn.
     generation: u64,
@@ -150,9 +150,8 @@ impl Turn<'_> {
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
         let dedup_key = self.context.identity.clone().map(|identity| DedupKey::new(identity, kind));
         let fired = handled.clone().filter(|_| dedup_key.is_some());
-        // The commit is not cut off: its outcome must be known. Until the actor is given up here, its sidecar lets
-        // nobody read or write state (`pkg/actors/internal/placement`), so the guest would wait for something that
-        // waits for its end.
+        // The commit is not interrupted: its outcome must be known. Until this turn ends, a backend that has revoked the
+        // lease lets nobody read or write state, so the guest would wait for something that waits for its end.
         let guest = async {
             if let Some(reply) = self.answer_of_before(warm, dedup_key.as_ref()).await? {
                 tracing::info!("a call that was handled before arrived again, and is not handled again");
