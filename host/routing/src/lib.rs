@@ -73,11 +73,11 @@ impl CallRouter {
         }
     }
 
-    /// The sidecar has given up this host's actors, and the host ends: calls that wait for the sidecar get a moment
-    /// more. Does nothing without a sidecar.
-    pub fn cut_off_soon(&self) {
+    /// The sidecar has given up this host's actors, and the host ends: calls that wait for the sidecar are cancelled in a
+    /// moment. Does nothing without a sidecar.
+    pub fn cancel_waiting_calls(&self) {
         if let Some(sidecar) = &self.inner.sidecar {
-            sidecar.cut_off_soon();
+            sidecar.cancel_waiting_calls();
         }
     }
 

@@ -66,7 +66,7 @@ impl Host {
         }
         lifecycle.enter(HostPhase::HandedOver);
         core.backend.leave((grace / 4).min(LEAVE_TIMEOUT)).await;
-        core.router.cut_off_soon();
+        core.router.cancel_waiting_calls();
         stop_app.cancel();
         // A client that is slow with its body must not use up the time for turns and effects.
         let left = deadline.saturating_duration_since(Instant::now());

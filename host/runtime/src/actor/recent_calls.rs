@@ -20,7 +20,7 @@ use super::{ActorAddress, CallError, attempts};
 use daca_base::digest;
 
 /// The time for which an answer is kept. A backend repeats a call for about six seconds, a host for ten.
-const KEPT_FOR: Duration = Duration::from_secs(30);
+const ANSWER_TTL: Duration = Duration::from_secs(30);
 /// The maximum number of answers that are kept.
 const MAX_ANSWERS: usize = 65_536;
 /// The maximum size of the kept replies in bytes.
@@ -197,7 +197,7 @@ impl Calls {
     }
 
     fn forget_old(&mut self, now: Instant) {
-        while self.kept.front().is_some_and(|(at, _)| now.duration_since(*at) > KEPT_FOR) {
+        while self.kept.front().is_some_and(|(at, _)| now.duration_since(*at) > ANSWER_TTL) {
             self.forget_oldest();
         }
     }

@@ -23,7 +23,7 @@ use daca_model::{HostPhase, Topic, TurnKind};
 /// The interval between searches for activations that were idle for too long.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// Idle actors of each type that are deactivated with each search, if actors take much of the host's memory.
-const CROWDED_OUT: usize = 1_000;
+const MAX_CROWDED_OUT: usize = 1_000;
 /// How often a drain checks whether turns still run.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// The characters of a refused method that an error quotes.
@@ -267,7 +267,7 @@ impl Actors {
         loop {
             ticks.tick().await;
             if self.services.is_crowded(&agent.agent.name) {
-                self.deactivate(std::iter::from_fn(|| idle.pop_oldest()).take(CROWDED_OUT), true).await;
+                self.deactivate(std::iter::from_fn(|| idle.pop_oldest()).take(MAX_CROWDED_OUT), true).await;
             }
             let now = Instant::now();
             let expired = std::iter::from_fn(|| idle.pop_idle_for(timeout, now));

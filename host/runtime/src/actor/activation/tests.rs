@@ -181,7 +181,7 @@ async fn idle_instances_make_room_for_others_within_the_budget_of_memory() {
         }
         assert_eq!((host.actors.active(), host.instances()), (5, 3));
     }
-    assert!(memory.given_up() >= 2);
+    assert!(memory.evicted() >= 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -263,8 +263,8 @@ async fn an_old_entry_gives_up_nothing_of_an_actor_that_was_in_use_since() {
     let old = entry(&activation).await;
     assert_eq!(host.call("a", "add", "2").await, ok("12"));
     let new = entry(&activation).await;
-    assert!(!activation.give_up_instance(old));
+    assert!(!activation.evict_instance(old));
     assert_eq!(host.instances(), 1);
-    assert!(activation.give_up_instance(new));
+    assert!(activation.evict_instance(new));
     assert_eq!(host.instances(), 0);
 }

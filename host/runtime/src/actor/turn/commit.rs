@@ -7,7 +7,7 @@ use daca_model::CallError;
 use daca_model::backend::{self, HOST_KEYS, TurnCommit};
 use tokio::time::Instant;
 
-use super::effects::write_letters;
+use super::effects::write_dead_letters;
 use super::{Turn, given_up};
 use crate::actor::effect_log::DeadLetters;
 use crate::actor::in_doubt::InDoubt;
@@ -90,7 +90,7 @@ impl Turn<'_> {
         // Before the host's own writes: they do not make the state that of the turn's version, whose guest may not have run.
         let schema = warm.schema.as_ref().map(|schema| schema.after(&self.split, &self.loaded, &mut commit));
         if let Some(letters) = letters {
-            write_letters(letters, &mut commit);
+            write_dead_letters(letters, &mut commit);
         }
         let _alone = self.activation.commits.acquire().await;
         warm.effects = self.activation.take_effects(warm.epoch);

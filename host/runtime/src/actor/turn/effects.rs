@@ -127,7 +127,7 @@ impl Turn<'_> {
             self.note_dropped(&dropped);
         }
         if !given_up.is_empty() {
-            write_letters(&letters, commit);
+            write_dead_letters(&letters, commit);
         }
         claim.has_untold = tells.then(|| letters.untold().is_some());
         given_up
@@ -200,7 +200,7 @@ impl Turn<'_> {
 }
 
 /// Adds the dead letters as they are to be to a commit.
-pub(super) fn write_letters(letters: &DeadLetters, commit: &mut TurnCommit) {
+pub(super) fn write_dead_letters(letters: &DeadLetters, commit: &mut TurnCommit) {
     let write = match letters.text() {
         Some(value) => StateWrite::Set { value, ttl: None },
         None => StateWrite::Delete,

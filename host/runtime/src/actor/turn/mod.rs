@@ -38,7 +38,7 @@ use crate::component::{LoadedVersion, Outcome, TrafficSplit};
 use crate::imports::TurnProducts;
 
 /// The number of idle instances that are evicted to make room for one, before the call is answered 503.
-pub(super) const EVICTIONS: usize = 16;
+pub(super) const MAX_EVICTIONS: usize = 16;
 
 /// Runs a turn of an actor. Its log lines have the actor, the turn and the version.
 pub(super) async fn run(
@@ -161,7 +161,7 @@ impl Turn<'_> {
             Ok(self.begun(ran))
         };
         let Some(outcome) = self.revoked.run_until_cancelled(guest).await else {
-            return Err(self.cut_off(warm));
+            return Err(self.reset_revoked(warm));
         };
         let error = match outcome {
             Ok(Ran::Before(reply)) => return self.answer_again(warm, fired, reply).await,
@@ -187,7 +187,7 @@ impl Turn<'_> {
     }
 
     /// Forgets what a guest may have left half done that was stopped, and what another host may change from now on.
-    fn cut_off(&self, warm: &mut WarmState) -> CallError {
+    fn reset_revoked(&self, warm: &mut WarmState) -> CallError {
         *warm = WarmState { in_doubt: warm.in_doubt.take(), ..WarmState::default() };
         self.activation.drop_effects();
         given_up()
