@@ -19,7 +19,7 @@ use super::agent::AgentRuntime;
 use super::delivery::LogClaim;
 use super::idle_entries::IdleEntries;
 use super::lease::Lease;
-use super::looks::{Look, PastTotals, Totals};
+use super::usage_sampler::{Look, PastTotals, Totals};
 use super::warm_state::WarmState;
 use super::work::Job;
 use super::worth::Rank;

@@ -60,7 +60,7 @@ impl Actors {
         let services = Arc::new(Services::new(host, &weights, &options));
         services.share_memory();
         let in_flight = SharedPool::new("turns in flight", options.max_turns_in_flight, &weights);
-        services.effects.deliveries.lead_to(&in_flight);
+        services.effects.deliveries.set_turn_pool(&in_flight);
         let inner = Inner { agents, options, in_flight };
         Actors { services, inner: Arc::new(inner) }
     }
