@@ -1,7 +1,7 @@
 //! How long files in Rust and their functions are: short enough that each can be read at once.
 //!
-//! Functions are found by their lines, as rustfmt makes them: one ends with the first `}` that is indented as it is. Of a
-//! function that has such a line within a text, only the lines up to there are counted.
+//! Functions are found by their lines, as rustfmt makes them: one ends with the first `}` that is indented as it is. Of
+//! a function that has such a line within a text, only the lines up to there are counted.
 
 use std::path::{Path, PathBuf};
 

@@ -73,8 +73,8 @@ pub trait StateStore: Send + Sync + 'static {
         None
     }
 
-    /// The name of that bound, as it follows the words "the limit" in an error: the setting of the manifest, if there is
-    /// one.
+    /// The name of that bound, as it follows the words "the limit" in an error: the setting of the manifest, if there
+    /// is one.
     fn commit_limit_name(&self) -> &'static str {
         "of a commit"
     }

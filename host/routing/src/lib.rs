@@ -73,8 +73,8 @@ impl CallRouter {
         }
     }
 
-    /// The sidecar has given up this host's actors, and the host ends: calls that wait for the sidecar are cancelled in a
-    /// moment. Does nothing without a sidecar.
+    /// The sidecar has given up this host's actors, and the host ends: calls that wait for the sidecar are cancelled in
+    /// a moment. Does nothing without a sidecar.
     pub fn cancel_waiting_calls(&self) {
         if let Some(sidecar) = &self.inner.sidecar {
             sidecar.cancel_waiting_calls();

@@ -6,9 +6,9 @@
 //! resiliency policies see them.
 //!
 //! When a change of hosts interrupts a call, the router of Dapr 1.16.2 and later sends it again, up to five times and a
-//! second apart (`pkg/actors/router/router.go`, the policy `DaprBuiltInActorNotFoundRetries`). Until it has the answer to
-//! a deactivation, it lets nobody read or write state (`pkg/actors/internal/placement`); afterwards it rejects every write
-//! of the actor (`Deactivate` in `pkg/actors/targets/app/app.go`).
+//! second apart (`pkg/actors/router/router.go`, the policy `DaprBuiltInActorNotFoundRetries`). Until it has the answer
+//! to a deactivation, it lets nobody read or write state (`pkg/actors/internal/placement`); afterwards it rejects every
+//! write of the actor (`Deactivate` in `pkg/actors/targets/app/app.go`).
 
 use std::convert::Infallible;
 

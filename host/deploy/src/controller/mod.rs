@@ -6,7 +6,8 @@
 //!
 //! This file makes the changes. [`record_keeper`] has the record, in memory and on disk, and [`disk_check`] acts on what
 //! is lost there. [`versions`] has the loaded versions, [`replica`] and [`reconcile`] the other hosts, and [`canary`] and
-//! [`rollback`] the automatic rollbacks. [`outcome_log`] tells the log of changes. [`runtime`] is the door to the engine.
+//! [`rollback`] the automatic rollbacks. [`outcome_log`] tells the log of changes. [`runtime`] is the door to the
+//! engine.
 
 mod canary;
 mod disk_check;

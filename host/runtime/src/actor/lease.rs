@@ -1,7 +1,7 @@
 //! The lease of an actor: whether this host certainly owns it, and whether the backend has revoked it.
 //!
-//! A single host always holds it. One of many holds it once the backend has accepted a write of the actor, which it does
-//! only for actors of this host, until the backend ends the activation or was unreachable.
+//! A single host always holds it. One of many holds it once the backend has accepted a write of the actor, which it
+//! does only for actors of this host, until the backend ends the activation or was unreachable.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -251,8 +251,8 @@ impl Actors {
     }
 
     /// Deactivates actors that were idle for longer than their type's idle time-out. Runs until it is dropped. Each
-    /// type is handled separately, so slow hooks of one do not delay another. This comes before the backend's own timeout,
-    /// which would discard the hook's writes.
+    /// type is handled separately, so slow hooks of one do not delay another. This comes before the backend's own
+    /// timeout, which would discard the hook's writes.
     pub async fn run_idle_sweep(&self) {
         let sweeps = self.inner.agents.values().map(|agent| self.sweep(agent));
         futures::future::join_all(sweeps).await;

@@ -66,8 +66,8 @@ impl Turn<'_> {
     }
 
     /// Adds the turn's effects to its commit, and makes dead letters of the effects that were given up. If that does
-    /// not fit into a commit of the backend, they stay in the log: the rest of its segment, which is written again, will
-    /// be shorter. Neither the end of an activation nor the reminder may fail because of it.
+    /// not fit into a commit of the backend, they stay in the log: the rest of its segment, which is written again,
+    /// will be shorter. Neither the end of an activation nor the reminder may fail because of it.
     async fn stage_and_bury(
         &self,
         claim: &mut LogClaim,

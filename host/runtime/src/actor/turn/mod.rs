@@ -150,8 +150,8 @@ impl Turn<'_> {
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
         let dedup_key = self.context.identity.clone().map(|identity| DedupKey::new(identity, kind));
         let fired = handled.clone().filter(|_| dedup_key.is_some());
-        // The commit is not interrupted: its outcome must be known. Until this turn ends, a backend that has revoked the
-        // lease lets nobody read or write state, so the guest would wait for something that waits for its end.
+        // The commit is not interrupted: its outcome must be known. Until this turn ends, a backend that has revoked
+        // the lease lets nobody read or write state, so the guest would wait for something that waits for its end.
         let guest = async {
             if let Some(reply) = self.answer_of_before(warm, dedup_key.as_ref()).await? {
                 tracing::info!("a call that was handled before arrived again, and is not handled again");
