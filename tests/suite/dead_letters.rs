@@ -70,6 +70,28 @@ async fn is_no_longer_dead(host: &Host, id: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The first of the two is that of the key `k1`.
+async fn assert_two_are_shown(host: &Host) -> anyhow::Result<()> {
+    for (rest, words) in [
+        (&[][..], ["ACTOR", "Exerciser/a"]),
+        (&["Exerciser"][..], ["DEAD", "Exerciser/a"]),
+        (&["Exerciser/a"][..], ["daca-pubsub/told", "not today"]),
+    ] {
+        let Ended { code, stdout, stderr } = effects(host, rest).await?;
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
+        assert!(words.iter().all(|word| stdout.contains(word)), "{rest:?}: {stdout}");
+        assert!(!stdout.contains("\"k1\""), "a payload may be secret: {stdout}");
+    }
+    assert_eq!(effects_json(host, &["Sink"]).await?["actors"], json!([]));
+    let Ended { code, stderr, .. } = effects(host, &["Exerciser", "--payload"]).await?;
+    assert!(code == Some(1) && stderr.contains("does not name an actor"), "{stderr}");
+    let Ended { code, stdout, .. } = effects(host, &["Exerciser/a", "--from", "99999"]).await?;
+    assert!(code == Some(0) && stdout.contains("none of the 2 comes after"), "{stdout}");
+    let shown = effects_json(host, &["Exerciser/a", "--payload"]).await?;
+    assert!(shown["effects"][0]["data"].as_str().is_some_and(|data| data.contains("\"k1\"")), "{shown}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn dead_letters_survive_a_kill_and_are_retried_or_discarded() -> anyhow::Result<()> {
     let host = Host::start(&manifest("Fail")).await?;
@@ -92,23 +114,7 @@ async fn dead_letters_survive_a_kill_and_are_retried_or_discarded() -> anyhow::R
     // Before anybody asks for them.
     until_metric(&host, "daca_actors_with_dead_letters{agent_type=\"Exerciser\"} 1").await?;
     assert_eq!(dead(&host, 2).await?, ids);
-    for (rest, words) in [
-        (&[][..], ["ACTOR", "Exerciser/a"]),
-        (&["Exerciser"][..], ["DEAD", "Exerciser/a"]),
-        (&["Exerciser/a"][..], ["daca-pubsub/told", "not today"]),
-    ] {
-        let Ended { code, stdout, stderr } = effects(&host, rest).await?;
-        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
-        assert!(words.iter().all(|word| stdout.contains(word)), "{rest:?}: {stdout}");
-        assert!(!stdout.contains("\"k1\""), "a payload may be secret: {stdout}");
-    }
-    assert_eq!(effects_json(&host, &["Sink"]).await?["actors"], json!([]));
-    let Ended { code, stderr, .. } = effects(&host, &["Exerciser", "--payload"]).await?;
-    assert!(code == Some(1) && stderr.contains("does not name an actor"), "{stderr}");
-    let Ended { code, stdout, .. } = effects(&host, &["Exerciser/a", "--from", "99999"]).await?;
-    assert!(code == Some(0) && stdout.contains("none of the 2 comes after"), "{stdout}");
-    let shown = effects_json(&host, &["Exerciser/a", "--payload"]).await?;
-    assert!(shown["effects"][0]["data"].as_str().is_some_and(|data| data.contains("\"k1\"")), "{shown}");
+    assert_two_are_shown(&host).await?;
 
     let Ended { code, stdout, stderr } = effects(&host, &["retry", "Exerciser/a", &ids[0]]).await?;
     assert_eq!((code, stderr.as_str()), (Some(0), ""));

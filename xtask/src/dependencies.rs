@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use crate::cargo;
+use crate::language_tools;
 use crate::steps::Warnings;
 use crate::tools;
 
@@ -22,16 +23,19 @@ const DENIED: &str = "a dependency breaks a rule of deny.toml, as cargo-deny say
 /// What to do about a dependency that no source names.
 const UNUSED: &str = "dependencies are unused or in the wrong table, as cargo-shear says above: change the Cargo.toml that it names; one that is wanted all the same goes, with the reason, into its [package.metadata.cargo-shear]";
 
-/// Fails when a rule is broken. A program that is not to be had is a warning.
+/// Fails when a rule is broken. A program that is not to be had is a warning, and in CI an error.
 pub(crate) fn check() -> anyhow::Result<Warnings> {
     let mut warnings = Warnings::new();
     match tools::provide("cargo-deny") {
         Ok(deny) => warnings.extend(rules(&deny)?),
-        Err(error) => warnings.push(left_out("LICENCES, SOURCES AND ADVISORIES OF DEPENDENCIES", &error)),
+        Err(error) => {
+            let warning = left_out("LICENCES, SOURCES AND ADVISORIES OF DEPENDENCIES", &error);
+            warnings.push(language_tools::left_out(warning)?);
+        }
     }
     match tools::provide("cargo-shear") {
         Ok(shear) => uses(&shear)?,
-        Err(error) => warnings.push(left_out("UNUSED DEPENDENCIES", &error)),
+        Err(error) => warnings.push(language_tools::left_out(left_out("UNUSED DEPENDENCIES", &error))?),
     }
     Ok(warnings)
 }
@@ -40,7 +44,8 @@ fn left_out(what: &str, error: &anyhow::Error) -> String {
     format!("{what} WERE NOT CHECKED: {error:#}")
 }
 
-/// Checks the rules. Answers a warning when the advisories could not be fetched.
+/// Checks the rules. Answers a warning when the advisories could not be fetched, in CI too: a network that is away for
+/// a moment says nothing of the dependencies, and all other rules are checked without it.
 fn rules(deny: &Path) -> anyhow::Result<Option<String>> {
     run(deny, &["check", "bans", "licenses", "sources"], DENIED)?;
     if let Err(error) = fetch_advisories(deny) {

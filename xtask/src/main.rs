@@ -7,7 +7,7 @@
 //! [`steps`] runs a list of steps aloud; [`toolchain`], [`cargo`], [`mod@links`], [`mod@dependencies`], [`mod@languages`],
 //! [`mod@agents`] and [`previous`] are what a step can be; [`guests`], [`dev`], [`stack`], [`chaos`], [`conformance`],
 //! [`mod@image`], [`mod@bench`], [`mod@k8s`] and [`mod@test`] are the lists; [`packages`] has what they name. The tests of
-//! `circles` look at the order of the files.
+//! `circles` look at the order of the files, and those of `lengths` at how long they are.
 
 mod agents;
 mod bench;
@@ -24,6 +24,8 @@ mod image;
 mod k8s;
 mod language_tools;
 mod languages;
+#[cfg(test)]
+mod lengths;
 mod links;
 mod packages;
 mod paths;

@@ -244,7 +244,7 @@ impl Admin {
 
     /// Sends a request, and returns the answer once its head shows success.
     pub(super) async fn open(&self, request: RequestBuilder) -> Result<Response, Error> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -278,7 +278,7 @@ impl Admin {
     /// The body of an answer; `None` if it is longer than this.
     async fn text(&self, mut response: Response, most: usize) -> Result<Option<String>, Error> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(error))? {
             if body.len() + chunk.len() > most {
                 return Ok(None);
             }
@@ -305,9 +305,10 @@ impl Admin {
         })
     }
 
-    pub(super) fn unreachable(&self, error: &reqwest::Error) -> Error {
+    pub(super) fn unreachable(&self, error: reqwest::Error) -> Error {
         let url = error.url().map_or_else(|| self.address.clone(), ToString::to_string);
-        Error::Unreachable { url, reason: causes(error) }
+        // The URL stands before the reason already.
+        Error::Unreachable { url, reason: causes(&error.without_url()) }
     }
 }
 

@@ -43,7 +43,7 @@ pub async fn deploy(admin: &Admin, deployment: &Deployment<'_>, form: Form) -> R
         }
         Err(reason) => return Err(Error::Component { what: deployment.what.to_owned(), reason }),
     };
-    outcome::told(admin.send(request).await?, None, form)
+    outcome::render(admin.send(request).await?, None, form)
 }
 
 fn upload(admin: &Admin, deployment: &Deployment<'_>, wasm: Vec<u8>) -> Result<RequestBuilder, Error> {

@@ -46,7 +46,7 @@ pub async fn logs(
             Err(error) if request.follow => {
                 return ended(format!("the connection broke: {}", causes(&error)));
             }
-            Err(error) => return Err(admin.unreachable(&error)),
+            Err(error) => return Err(admin.unreachable(error)),
         }
         match write_lines(&mut buffer, form, output) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),

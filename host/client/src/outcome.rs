@@ -8,7 +8,7 @@ use daca_model::admin::{ChangeAnswer, Refusal, Word};
 use daca_model::deployment::EventKind;
 
 /// The line. `id` is that of the pinned or unpinned actor.
-pub(super) fn told(answer: String, id: Option<&str>, form: Form) -> Result<String, Error> {
+pub(super) fn render(answer: String, id: Option<&str>, form: Form) -> Result<String, Error> {
     if form == Form::Json {
         return Ok(answer);
     }
@@ -63,7 +63,7 @@ mod tests {
             r#"{{"agent_type": "ChatAgent", "outcome": "{outcome}", "version": "3f2a91bc0d1e4455", "label": "1.2", "share": 10,
                 "before": "91bc3f2a0d1e4455", "revision": 7, "milliseconds": {{"check": 140, "total": 200}}}}"#
         );
-        told(answer, id, Form::Text)
+        render(answer, id, Form::Text)
     }
 
     #[test]
@@ -87,13 +87,13 @@ mod tests {
         let again = r#"{"agent_type": "A", "outcome": "unchanged", "version": "3f2a91bc0d1e", "label": "", "share": 100,
             "before": null, "revision": 1, "stored_again": true, "milliseconds": {"check": 0, "total": 2}}"#;
         let line = "A: 3f2a91bc0d1e serves already; its file was missing or damaged, and was stored again";
-        assert_eq!(told(again.into(), None, Form::Text)?, line);
+        assert_eq!(render(again.into(), None, Form::Text)?, line);
         // The first deployment has none before it, and a pin checks nothing.
         let least = r#"{"agent_type": "A", "outcome": "deployed", "version": "3f2a91bc0d1e", "label": "", "share": 100,
             "before": null, "revision": 1, "milliseconds": {"check": 0, "total": 2}}"#;
-        assert_eq!(told(least.into(), None, Form::Text)?, "A: 3f2a91bc0d1e serves");
+        assert_eq!(render(least.into(), None, Form::Text)?, "A: 3f2a91bc0d1e serves");
         let warning = r#""warnings": [{"detail": "in vain", "code": "component-import-absent", "help": "leave it"}], "milliseconds""#;
-        let warned = told(least.replace("\"milliseconds\"", warning), None, Form::Text)?;
+        let warned = render(least.replace("\"milliseconds\"", warning), None, Form::Text)?;
         let expected = "A: 3f2a91bc0d1e serves\nwarning[component-import-absent]: in vain\n  help: leave it";
         assert_eq!(warned, expected);
         Ok(())

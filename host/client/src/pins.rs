@@ -15,14 +15,14 @@ pub async fn pin(admin: &Admin, actor: &str, version: &str, form: Form) -> Resul
         return Err(Error::Version(version.to_owned()));
     }
     let request = admin.request(Method::PUT, &path(&actor)).json(&PinRequest { version: version.to_owned() });
-    outcome::told(admin.send(request).await?, Some(&actor.id), form)
+    outcome::render(admin.send(request).await?, Some(&actor.id), form)
 }
 
 /// Unpins an actor (`TYPE/ID`), so that it follows its agent type again.
 pub async fn unpin(admin: &Admin, actor: &str, form: Form) -> Result<String, Error> {
     let actor = admin::actor(actor)?;
     let request = admin.request(Method::DELETE, &path(&actor));
-    outcome::told(admin.send(request).await?, Some(&actor.id), form)
+    outcome::render(admin.send(request).await?, Some(&actor.id), form)
 }
 
 fn path(actor: &ActorAddress) -> String {

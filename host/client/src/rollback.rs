@@ -10,5 +10,5 @@ use daca_model::admin::RollbackRequest;
 pub async fn rollback(admin: &Admin, agent_type: &str, force: bool, form: Form) -> Result<String, Error> {
     let path = admin::path(&["agents", admin::agent_type(agent_type)?, "rollback"], &[]);
     let request = admin.request(Method::POST, &path).json(&RollbackRequest { force });
-    outcome::told(admin.send(request).await?, None, form)
+    outcome::render(admin.send(request).await?, None, form)
 }

@@ -220,6 +220,10 @@ impl StateStore for Sidecar {
     fn max_commit_bytes(&self) -> Option<u64> {
         Some(self.max_message.saturating_sub(MAX_ADDRESS))
     }
+
+    fn commit_limit_name(&self) -> &'static str {
+        "max-body-size of [dapr]"
+    }
 }
 
 #[async_trait]
@@ -234,7 +238,7 @@ impl EffectDelivery for Sidecar {
             }
             EffectRequest::Send(request) => {
                 let places = self.sends.of(&request.name);
-                let _place = places.take().await;
+                let _permit = places.take().await;
                 let request = with_identity(request, &first.id);
                 let sent = self.call_binding(&request, first.traceparent.as_deref()).await;
                 vec![sent.map(drop).map_err(texts::refused_for_good).into()]

@@ -57,19 +57,19 @@ struct Tasks {
     /// No more changes are accepted.
     stop: CancellationToken,
     /// Whoever still waits is released.
-    give_up: CancellationToken,
+    abort: CancellationToken,
 }
 
 impl Tasks {
     fn new() -> Tasks {
-        let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
-        Tasks { running: TaskTracker::new(), stop, give_up }
+        let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
+        Tasks { running: TaskTracker::new(), stop, abort }
     }
 
     /// Runs a task until it ends, or everything is given up.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         // The tracker waits for its end.
-        self.running.spawn(self.give_up.clone().run_until_cancelled_owned(task));
+        self.running.spawn(self.abort.clone().run_until_cancelled_owned(task));
     }
 }
 
@@ -185,12 +185,12 @@ impl Deployer {
     /// Stops the background tasks.
     pub async fn shut_down(&self) {
         self.close();
-        let Tasks { running, stop, give_up } = &self.inner.tasks;
+        let Tasks { running, stop, abort } = &self.inner.tasks;
         stop.cancel();
         running.close();
         // A change in progress ends, unless it waits for a sidecar that does not answer.
         if tokio::time::timeout(SHUTDOWN_TIMEOUT, running.wait()).await.is_err() {
-            give_up.cancel();
+            abort.cancel();
             running.wait().await;
         }
         self.inner.hosts.leave().await;

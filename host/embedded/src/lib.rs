@@ -7,12 +7,12 @@
 
 mod backup;
 mod binding_log;
+mod configured_answers;
 mod database;
 mod effects;
 mod events;
 mod fail_point;
 mod file_format;
-mod given;
 mod inspect;
 mod restore;
 mod state_file;
@@ -34,6 +34,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use binding_log::log_binding;
+use configured_answers::ConfiguredAnswers;
+pub use configured_answers::{StartError, read_secrets};
 use daca_base::ErrorCode;
 use daca_base::clock::Clock;
 use daca_base::shares::SharedPool;
@@ -50,8 +52,6 @@ use daca_model::backup::StateSnapshot;
 use daca_model::{ActorAddress, CallContext};
 pub use database::OpenError;
 use events::{Subscribers, enveloped};
-use given::Given;
-pub use given::{StartError, read_secrets};
 pub use inspect::Scheduled;
 pub use restore::{RestoreError, RestoredState, StateRestore};
 use store::Store;
@@ -75,7 +75,7 @@ pub struct Embedded {
     clock: Clock,
     outbox: Arc<Outbox>,
     events: Events,
-    given: Given,
+    answers: ConfiguredAnswers,
     inbound: OnceLock<Arc<dyn Inbound>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -101,7 +101,7 @@ impl Embedded {
         outbox: Arc<Outbox>,
         clock: Clock,
     ) -> Result<Embedded, StartError> {
-        let given = Given::read(manifest)?;
+        let answers = ConfiguredAnswers::read(manifest)?;
         let quota = |agent: &Arc<AgentType>| (agent.name.clone(), quota_of(agent));
         let quotas = manifest.agents.values().map(quota).collect();
         let storage =
@@ -129,7 +129,7 @@ impl Embedded {
             clock,
             outbox,
             events,
-            given,
+            answers,
             inbound: OnceLock::new(),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
@@ -272,7 +272,7 @@ impl Bindings for Embedded {
     ) -> Result<BindingResponse, Error> {
         log_binding(self.inbound.get(), &actor.agent_type, None, request);
         self.outbox.add_invocation(actor, request);
-        let data = self.given.binding_responses.get(&request.name).cloned().unwrap_or_default();
+        let data = self.answers.binding_responses.get(&request.name).cloned().unwrap_or_default();
         Ok(BindingResponse { data, metadata: BTreeMap::new() })
     }
 }
@@ -287,7 +287,7 @@ impl Wakeups for Embedded {
 #[async_trait]
 impl Secrets for Embedded {
     async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
-        Ok(self.given.secrets.get(name).cloned())
+        Ok(self.answers.secrets.get(name).cloned())
     }
 }
 

@@ -73,6 +73,12 @@ pub trait StateStore: Send + Sync + 'static {
         None
     }
 
+    /// The name of that bound, as it follows the words "the limit" in an error: the setting of the manifest, if there
+    /// is one.
+    fn commit_limit_name(&self) -> &'static str {
+        "of a commit"
+    }
+
     /// The clock by which values expire and reminders are due. Whoever keeps values in memory goes by the same one, and what
     /// an agent sees of the time is its wall time.
     fn clock(&self) -> &Clock {

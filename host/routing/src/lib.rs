@@ -1,11 +1,13 @@
 //! Routing: where a call of an actor goes, how it is retried, and the headers between hosts.
 //!
-//! All calls pass through the [`CallRouter`]: those of the routes, events and operators (`daca-server`), and those that
-//! turns make of other actors, which reach it through the door that `daca-model` defines ([`ActorCalls`]). Without a
-//! sidecar every actor is here. Behind one, [`through_sidecar`] makes the call directly if it may, or else through the
-//! sidecar, and repeats it as [`retry`] says. [`wire`] is the form of a call between hosts, and the server reads it
-//! from the sidecar's callbacks. A callback has already arrived at its host: it goes to [`Actors::call_here`], and is
-//! not routed again.
+//! All calls pass through the [`CallRouter`], except the callbacks of a sidecar: those of the routes, events and
+//! operators (`daca-server`), and those that turns make of other actors, which reach it through the door that
+//! `daca-model` defines ([`ActorCalls`]). A callback has been routed already, and has arrived at its host: it goes to
+//! [`Actors::call_here`].
+//!
+//! Without a sidecar every actor is here. Behind one, [`through_sidecar`] makes the call directly if it may, or else
+//! through the sidecar, and repeats it as [`retry`] says. [`wire`] is the form of a call between hosts, and the server
+//! reads it from the sidecar's callbacks.
 
 mod retry;
 mod through_sidecar;
@@ -71,11 +73,11 @@ impl CallRouter {
         }
     }
 
-    /// The sidecar has given up this host's actors, and the host ends: calls that wait for the sidecar get a moment
-    /// more. Does nothing without a sidecar.
-    pub fn cut_off_soon(&self) {
+    /// The sidecar has given up this host's actors, and the host ends: calls that wait for the sidecar are cancelled in
+    /// a moment. Does nothing without a sidecar.
+    pub fn cancel_waiting_calls(&self) {
         if let Some(sidecar) = &self.inner.sidecar {
-            sidecar.cut_off_soon();
+            sidecar.cancel_waiting_calls();
         }
     }
 

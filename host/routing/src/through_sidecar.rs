@@ -52,8 +52,8 @@ impl ThroughSidecar {
         }
     }
 
-    /// The sidecar has given up this host's actors: its pending answers get a moment more.
-    pub(super) fn cut_off_soon(&self) {
+    /// The sidecar has given up this host's actors: calls that still wait for it are cancelled in a moment.
+    pub(super) fn cancel_waiting_calls(&self) {
         let cut_calls = self.cut_calls.clone();
         tokio::spawn(async move {
             tokio::time::sleep(LAST_ANSWERS).await;

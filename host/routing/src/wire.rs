@@ -188,7 +188,7 @@ pub fn reply(mark: &str, data: Vec<u8>, is_of_a_host: bool) -> Result<Bytes, Cal
     match unmarked(mark, &data) {
         Some(("ok", content)) => Ok(content),
         Some((_, content)) => Err(failure(&content)),
-        None if is_of_a_host => Err(cut_off()),
+        None if is_of_a_host => Err(truncated()),
         None => Ok(data),
     }
 }
@@ -202,12 +202,12 @@ fn unmarked<'a>(mark: &str, data: &'a Bytes) -> Option<(&'a str, Bytes)> {
     (content.len() == length).then(|| (outcome, data.slice_ref(content)))
 }
 
-fn cut_off() -> CallError {
+fn truncated() -> CallError {
     CallError::Backend(Error::Unavailable("the answer of the actor was cut off".into()))
 }
 
 fn failure(content: &[u8]) -> CallError {
-    let Ok(FailureBody { code, status, detail }) = daca_base::json::read(content) else { return cut_off() };
+    let Ok(FailureBody { code, status, detail }) = daca_base::json::read(content) else { return truncated() };
     match AnyCode::of(&code) {
         AnyCode::Known(ErrorCode::Invalid) => CallError::Invalid(detail),
         AnyCode::Known(ErrorCode::NotFound) => CallError::NotFound(detail),

@@ -63,7 +63,7 @@ pub(super) struct Held {
     time_left: Duration,
 }
 
-/// A budget is used up, and stayed so.
+/// The budget stayed exhausted until the wait ended.
 #[derive(Debug)]
 pub(super) enum NoRoom {
     /// That of all bodies.

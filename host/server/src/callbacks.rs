@@ -4,6 +4,11 @@
 //! success: it has a mark in the body for other daca hosts, which interpret it, and the header
 //! `X-DaprErrorResponseHeader` for everybody else. Refusals of the host itself keep their status, so that the sidecar's
 //! resiliency policies see them.
+//!
+//! When a change of hosts interrupts a call, the router of Dapr 1.16.2 and later sends it again, up to five times and a
+//! second apart (`pkg/actors/router/router.go`, the policy `DaprBuiltInActorNotFoundRetries`). Until it has the answer
+//! to a deactivation, it lets nobody read or write state (`pkg/actors/internal/placement`); afterwards it rejects every
+//! write of the actor (`Deactivate` in `pkg/actors/targets/app/app.go`).
 
 use std::convert::Infallible;
 

@@ -79,7 +79,7 @@ async fn logs(
             reader,
             heartbeat: heartbeat(),
             stopping: state.stopping,
-            _place: place,
+            _permit: place,
         }),
     };
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
@@ -173,7 +173,7 @@ struct Follower {
     reader: LineReader,
     heartbeat: Interval,
     stopping: CancellationToken,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 fn heartbeat() -> Interval {

@@ -110,7 +110,7 @@ fn memory(registry: &mut Registry, budget: &MemoryBudget) {
     registry.register(
         "daca_memory_given_up",
         "Idle instances and states of idle actors that were given up for the budget of memory",
-        ConstCounter::new(budget.given_up()),
+        ConstCounter::new(budget.evicted()),
     );
     let refused = budget.refused().into_iter().map(|(agent_type, times)| {
         let agent_type = agent_type.as_deref().unwrap_or_default().to_owned();

@@ -53,8 +53,8 @@ impl MemoryBudget {
         self.shared.process.resident.load(Ordering::Relaxed)
     }
 
-    /// The number of idle things that were given up.
-    pub fn given_up(&self) -> u64 {
+    /// The number of idle things that were evicted.
+    pub fn evicted(&self) -> u64 {
         self.shared.reclaimed.load(Ordering::Relaxed)
     }
 
@@ -116,8 +116,8 @@ impl MemoryBudget {
 
     /// Gives up idle things of the agent types beyond their floors, until so many bytes of reservations are gone, or
     /// nothing of theirs is idle.
-    pub fn give_up(&self, bytes: u64) {
-        self.shared.give_up(0, bytes);
+    pub fn evict(&self, bytes: u64) {
+        self.shared.evict(0, bytes);
     }
 
     /// Something has become idle: who waits may have what it holds.

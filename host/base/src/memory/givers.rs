@@ -20,8 +20,12 @@ impl<'a> Givers<'a> {
         self.most(agent_type) > 0
     }
 
-    /// The bytes that an agent type gives at most: all to itself, and to the host, and to a type that has less than its
-    /// share, what it has beyond its floor. To any other type it gives only what it has more than that one for its weight.
+    /// The bytes that an agent type gives at most:
+    ///
+    /// - to itself, all;
+    /// - to the host, and to a type that has less than its share, what it has beyond its floor;
+    /// - to any other type, only what it has more than that one for its weight.
+    ///
     /// The last thing that it gives may be larger than what is left of this.
     pub fn most(&self, agent_type: &str) -> u64 {
         let Givers { parts, receiver, .. } = *self;

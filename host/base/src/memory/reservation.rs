@@ -128,7 +128,7 @@ impl Reservation {
             return false;
         }
         // What is idle goes, all the same.
-        shared.give_up(self.account.number, more);
+        shared.evict(self.account.number, more);
         if is_of_floor {
             self.bytes += more;
         } else {
@@ -137,14 +137,14 @@ impl Reservation {
         true
     }
 
-    /// The same as [`Reservation::try_grow`], and waits so long for others to end.
-    pub async fn wait_grow(&mut self, more: u64, patience: Duration) -> Result<(), MemoryExhausted> {
+    /// The same as [`Reservation::try_grow`], and waits at most `timeout` for others to end.
+    pub async fn wait_grow(&mut self, more: u64, timeout: Duration) -> Result<(), MemoryExhausted> {
         if self.try_grow(more) {
             return Ok(());
         }
         self.log_held_back(more);
         let shared = self.shared.clone();
-        let waited = tokio::time::timeout(patience, self.wait_in_line(&shared, more)).await;
+        let waited = tokio::time::timeout(timeout, self.wait_in_line(&shared, more)).await;
         waited.map_err(|_elapsed| self.count_refusal())
     }
 

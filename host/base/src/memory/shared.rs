@@ -20,7 +20,7 @@ const MAX_RECLAIMED: usize = 1_024;
 const MIN_PART_DIVISOR: u64 = 4;
 /// The part, as a divisor, of what there is that is kept free for others at most: somewhat more than all that is divided
 /// in advance.
-const MOST_DIVIDED: u64 = 3;
+const MAX_DIVIDED_DIVISOR: u64 = 3;
 
 /// Gives up what is idle.
 pub trait Reclaim: Send + Sync {
@@ -130,7 +130,7 @@ impl Shared {
     fn most(&self, account: AccountId) -> u64 {
         let ceiling = self.ceiling(account.kind);
         // What is divided in advance is a part of what is there: on a small host, of little.
-        ceiling.saturating_sub(self.kept_free(account).min(ceiling / MOST_DIVIDED))
+        ceiling.saturating_sub(self.kept_free(account).min(ceiling / MAX_DIVIDED_DIVISOR))
     }
 
     /// The sum up to which reservations of this kind may go.
@@ -222,7 +222,7 @@ impl Shared {
     }
 
     /// Gives up idle things, for an account, until so many bytes are gone, or nothing is idle.
-    pub(super) fn give_up(&self, account: u32, bytes: u64) {
+    pub(super) fn evict(&self, account: u32, bytes: u64) {
         let givers = Givers::to(account, &self.parts, &self.accounts);
         let before = self.used.load(Ordering::Relaxed);
         for _ in 0..MAX_RECLAIMED {
@@ -235,11 +235,11 @@ impl Shared {
 
     fn reclaim_one(&self, givers: &Givers<'_>) -> bool {
         let reclaim = self.reclaim.get().and_then(Weak::upgrade);
-        let is_given_up = reclaim.is_some_and(|reclaim| reclaim.reclaim(givers));
-        if is_given_up {
+        let is_evicted = reclaim.is_some_and(|reclaim| reclaim.reclaim(givers));
+        if is_evicted {
             self.reclaimed.fetch_add(1, Ordering::Relaxed);
         }
-        is_given_up
+        is_evicted
     }
 
     /// The line in which an account waits.

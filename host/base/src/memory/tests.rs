@@ -104,9 +104,9 @@ fn what_is_idle_makes_room_and_what_is_in_use_does_not() {
     (0..2).for_each(|_| idle.push("A", of(&budget, 30)));
     let mut more = of(&budget, 0);
     assert!(!more.try_grow(61));
-    assert_eq!((idle.len(), budget.given_up()), (2, 0), "nothing goes for what does not fit anyway");
+    assert_eq!((idle.len(), budget.evicted()), (2, 0), "nothing goes for what does not fit anyway");
     assert!(more.try_grow(20));
-    assert_eq!((idle.len(), budget.given_up()), (1, 1), "no more than is needed");
+    assert_eq!((idle.len(), budget.evicted()), (1, 1), "no more than is needed");
     assert!(more.try_grow(40));
     assert!(!more.try_grow(1), "nothing is idle");
     assert_eq!((more.bytes(), budget.reserved()), (60, 100));

@@ -71,7 +71,7 @@ impl SharedPool {
         SharedPool { inner: Arc::new(Inner { name, slack, books: Mutex::new(books) }) }
     }
 
-    /// What it has.
+    /// The name of what it has, in the plural, for people.
     pub fn name(&self) -> &'static str {
         self.inner.name
     }
@@ -139,7 +139,7 @@ impl SharedPool {
         self.inner.take(agent_type, amount).map(drop)
     }
 
-    /// Nobody has anything of it any more.
+    /// Releases all that was taken.
     pub(super) fn renew(&self) {
         self.inner.lock().ledger.clear();
     }

@@ -39,6 +39,17 @@ async fn an_answer_has_a_maximum_length_and_a_refusal_keeps_its_code() -> std::i
 }
 
 #[tokio::test]
+async fn an_error_names_the_url_of_a_closed_port_once() -> Result<(), Error> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(Error::Output)?;
+    let address = listener.local_addr().map_err(Error::Output)?.to_string();
+    drop(listener);
+    let error = Admin::new(&address, None)?.get("/agents").await.expect_err("the port is closed").to_string();
+    assert!(error.starts_with(&format!("http://{address}/agents: ")), "{error}");
+    assert_eq!(error.matches(&address).count(), 1, "{error}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_host_that_does_not_answer_is_given_up() -> Result<(), Error> {
     // The system takes the connection, and nobody answers.
     let listener = TcpListener::bind("127.0.0.1:0").map_err(Error::Output)?;

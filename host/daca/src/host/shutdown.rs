@@ -32,6 +32,14 @@ struct Left {
     effects: usize,
 }
 
+/// The tasks of a host that no request starts.
+struct Background {
+    sweep: JoinHandle<()>,
+    effect_turns: JoinHandle<()>,
+    index: JoinHandle<()>,
+    memory: JoinHandle<()>,
+}
+
 impl Host {
     /// Serves until `shutdown`. Then new calls are refused, running turns end, actors are deactivated, effects are
     /// delivered, and state is on disk; all within the manifest's `shutdown-grace`.
@@ -45,10 +53,7 @@ impl Host {
         let servers = TaskTracker::new();
         let app = servers.spawn(app.run(stop_app.clone(), grace));
         let admin = servers.spawn(admin.run(stop_admin.clone(), LAST_ANSWERS));
-        let sweep = tokio::spawn(sweep_idle(core.actors.clone()));
-        let effect_turns = tokio::spawn(run_effect_turns(core.actors.clone()));
-        let index = tokio::spawn(index_effects(core.actors.clone()));
-        let memory = tokio::spawn(watch_memory(core.actors.clone()));
+        let background = Background::start(&core.actors);
         let app = until_it_ends(&shutdown, app, admin).await;
         shutdown.cancel();
 
@@ -66,18 +71,16 @@ impl Host {
         }
         lifecycle.enter(HostPhase::HandedOver);
         core.backend.leave((grace / 4).min(LEAVE_TIMEOUT)).await;
-        core.router.cut_off_soon();
+        core.router.cancel_waiting_calls();
         stop_app.cancel();
         // A client that is slow with its body must not use up the time for turns and effects.
         let left = deadline.saturating_duration_since(Instant::now());
         if let Some(app) = app {
             tokio::time::timeout(left / 2, app).await.ok();
         }
-        sweep.abort();
-        effect_turns.abort();
+        background.stop_turns();
         let left = core.drain(behind_sidecar, deadline).await;
-        index.abort();
-        memory.abort();
+        background.stop_the_rest();
         lifecycle.enter(HostPhase::Stopped);
         core.deployer.shut_down().await;
         stop_admin.cancel();
@@ -131,6 +134,29 @@ impl Core {
         };
         let effects = self.deliveries.drain(deadline).await;
         Left { turns, active, effects }
+    }
+}
+
+impl Background {
+    fn start(actors: &Actors) -> Background {
+        Background {
+            sweep: tokio::spawn(sweep_idle(actors.clone())),
+            effect_turns: tokio::spawn(run_effect_turns(actors.clone())),
+            index: tokio::spawn(index_effects(actors.clone())),
+            memory: tokio::spawn(watch_memory(actors.clone())),
+        }
+    }
+
+    /// Stops what begins turns: a drain waits for the end of those that there are.
+    fn stop_turns(&self) {
+        self.sweep.abort();
+        self.effect_turns.abort();
+    }
+
+    /// Stops what a drain still needs.
+    fn stop_the_rest(&self) {
+        self.index.abort();
+        self.memory.abort();
     }
 }
 

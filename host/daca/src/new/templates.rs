@@ -52,7 +52,7 @@ const JAVASCRIPT_SDK: &[&[File]] = &[
     files!("../../" => "sdk/": "LICENSE"),
     files!("../../guest/js/src/" => "sdk/src/":
         "actors.js" "agent.js" "check.js" "effects.js" "failures.js" "index.d.ts" "index.js" "inspect.js" "json.js"
-        "settings.js" "state.js" "testing.d.ts" "testing.js" "wakeups.js"
+        "settings.js" "staging.js" "state.js" "testing.d.ts" "testing.js" "wakeups.js"
         "host/actors.js" "host/bindings.js" "host/config.js" "host/effects.js" "host/identity.js" "host/logging.js"
         "host/pubsub.js" "host/reminders.js" "host/secrets.js" "host/state.js" "host/timers.js" "host/turn.js"
     ),

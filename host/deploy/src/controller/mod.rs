@@ -6,11 +6,13 @@
 //!
 //! This file makes the changes. [`record_keeper`] has the record, in memory and on disk, and [`disk_check`] acts on what
 //! is lost there. [`versions`] has the loaded versions, [`replica`] and [`reconcile`] the other hosts, and [`canary`] and
-//! [`rollback`] the automatic rollbacks. [`runtime`] is the door to the engine.
+//! [`rollback`] the automatic rollbacks. [`outcome_log`] tells the log of changes. [`runtime`] is the door to the
+//! engine.
 
 mod canary;
 mod disk_check;
 mod handle;
+mod outcome_log;
 mod reconcile;
 mod record_keeper;
 mod replica;
@@ -30,12 +32,13 @@ use super::record::{Change, ChangeOutcome, EventKind, Record, Source};
 use super::shared::{SharedError, SharedType};
 use super::type_folder::TypeFolder;
 use canary::CanaryAnalysis;
-use daca_base::{ErrorCode, task};
+use daca_base::task;
 use daca_manifest::DeployRules;
 use daca_model::backend;
 use daca_runtime::component::{ActiveRollout, ComponentVersion, LoadedVersion, TrafficSplit};
 pub(super) use handle::{AppliedChange, ChangeRequest, ControllerHandle, NewVersion};
 use handle::{ControllerCommand, ControllerEnd, View};
+use outcome_log::log_outcome;
 use record_keeper::RecordKeeper;
 use replica::{PublishError, Replica};
 pub(super) use runtime::{HostRuntime, Version, VersionRuntime};
@@ -336,38 +339,6 @@ impl<R: VersionRuntime> DeploymentController<R> {
     fn mark_synced(&self) {
         self.versions.active.set_known();
         self.view.send_modify(|view| view.is_synced = true);
-    }
-}
-
-/// The texts are those of the record, which keeps only printable ones.
-fn log_outcome(agent_type: &str, change: &ChangeOutcome, record: &Record) {
-    let version = record.name(&change.version);
-    let event = record.history.back();
-    let text = event.map(|event| &*event.text).unwrap_or_default();
-    match change.outcome {
-        EventKind::Deployed | EventKind::Promoted => tracing::info!(agent_type, "version {version} serves"),
-        EventKind::Canary => {
-            tracing::info!(agent_type, "version {version} serves {} % of the actors", change.share);
-        }
-        EventKind::RolledBack => {
-            let gone = record.name(change.previous.as_deref().unwrap_or_default());
-            tracing::warn!(
-                agent_type,
-                code = ErrorCode::RolledBack.as_str(),
-                "version {gone} is rolled back {text}"
-            );
-        }
-        EventKind::Refused => {
-            let code = event.and_then(|event| event.code.as_deref()).unwrap_or_default();
-            tracing::error!(
-                agent_type,
-                code,
-                "version {version} is refused; the previous version keeps serving: {text}"
-            );
-        }
-        EventKind::Pinned => tracing::info!(agent_type, "{text} is pinned to version {version}"),
-        EventKind::Unpinned => tracing::info!(agent_type, "{text} is no longer pinned to version {version}"),
-        EventKind::Unchanged => {}
     }
 }
 

@@ -3,6 +3,7 @@
 pub(in crate::controller) mod support;
 
 use anyhow::{Context as _, ensure};
+use daca_base::ErrorCode;
 use daca_base::digest::digest;
 use daca_fakes::FakeStore;
 use daca_model::FileName;

@@ -82,10 +82,10 @@ impl Activation {
         warm.let_effects_leave();
     }
 
-    /// The sidecar has given up the actor: ends the running turn at once, and the activation after the jobs in its
+    /// The backend has given up the actor: ends the running turn at once, and the activation after the jobs in its
     /// queue. Nothing that it does from now on is committed, and nobody waits for it.
     ///
-    /// An end that is the last in the queue serves for this one, too: a sidecar may repeat itself as often as it likes.
+    /// An end that is the last in the queue serves for this one, too: a backend may repeat itself as often as it likes.
     pub(super) fn give_up(self: &Arc<Self>, services: &Arc<Services>) {
         self.lease.revoke();
         let mut inner = self.lock();

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 
 use super::agent::AgentRuntime;
 use super::idle_list::IdleList;
-use super::looks::Looks;
 use super::record::Activation;
+use super::usage_sampler::UsageSampler;
 
 /// The activations that are copied at a time by who looks at all of them. Each call needs the table meanwhile.
 const SLICE: usize = 1_000;
@@ -25,7 +25,7 @@ pub(super) struct ActiveActors {
     idle: BTreeMap<Arc<str>, IdleList>,
     table: Mutex<Table>,
     /// When somebody looked at all of them.
-    pub(super) looks: Looks,
+    pub(super) sampler: UsageSampler,
 }
 
 /// The activations, twice.
@@ -44,7 +44,7 @@ impl ActiveActors {
             counted: SharedPool::new("active actors", most, weights),
             idle: weights.iter().map(|(name, _)| (name.clone(), IdleList::default())).collect(),
             table: Mutex::default(),
-            looks: Looks::default(),
+            sampler: UsageSampler::default(),
         }
     }
 

@@ -1,10 +1,10 @@
 //! The last calls that an actor has committed, for its next host.
 //!
-//! A sidecar may deliver a call again after the actor has moved ([`super::recent_calls`]). The new host finds the
+//! The backend may deliver a call again after the actor has moved ([`super::recent_calls`]). The new host finds the
 //! call's mark and reply in the actor's state, and does not run it twice. Only calls that were under way during the
 //! move can be repeated, so the last few are enough, and for some seconds.
 
-use super::marks::FORGOTTEN;
+use super::marks::MAX_EXPIRED_AT_ONCE;
 use super::stored_format::check_format;
 use std::collections::VecDeque;
 
@@ -19,8 +19,8 @@ const MAX_CALLS: usize = 8;
 /// The maximum size of their replies in bytes, so that they hardly weigh on a commit. For a longer reply only the call
 /// is kept.
 const MAX_BYTES: usize = 8 << 10;
-/// The time in seconds after which a call is forgotten. A sidecar retries for about six seconds, a host for ten.
-const KEPT_FOR: u32 = 30;
+/// The time in seconds after which a call is forgotten. A backend retries for about six seconds, a host for ten.
+const CALL_TTL: u32 = 30;
 /// The beginning of the SHA-256 of a call's mark.
 pub(super) type Hash = [u8; 16];
 
@@ -87,10 +87,10 @@ impl Attempts {
         let mut calls = self.0.clone();
         let reply = (reply.len() <= MAX_BYTES).then(|| reply.clone());
         calls.push_back(Attempt { hash: hash(mark), handled: now, reply });
-        let is_old = |call: &Attempt| now.abs_diff(call.handled) > KEPT_FOR;
+        let is_old = |call: &Attempt| now.abs_diff(call.handled) > CALL_TTL;
         // The clocks are those of all hosts that have had the actor: a wrong one must not make everything be forgotten
         // at once.
-        for _ in 0..FORGOTTEN {
+        for _ in 0..MAX_EXPIRED_AT_ONCE {
             if calls.len() > MAX_CALLS || calls.front().is_some_and(is_old) {
                 calls.pop_front();
             }
@@ -137,8 +137,8 @@ mod tests {
         let many = (0..=MAX_CALLS).fold(Attempts::default(), |calls, n| with(&calls, &n.to_string(), 1, 1));
         assert_eq!((many.0.len(), many.of("0"), many.of("1").is_some()), (MAX_CALLS, None, true));
         assert_eq!(
-            with(&many, "later", 1, 2 + KEPT_FOR).0.len(),
-            MAX_CALLS + 1 - FORGOTTEN,
+            with(&many, "later", 1, 2 + CALL_TTL).0.len(),
+            MAX_CALLS + 1 - MAX_EXPIRED_AT_ONCE,
             "a clock that jumps forgets next to nothing"
         );
         // A clock that was set back keeps nothing for ever.

@@ -1,5 +1,5 @@
 //! The dedup log: the calls that an actor has handled and that may be repeated. These are messages of a broker, calls
-//! with a caller's key, and calls that a sidecar delivers again after a change of hosts.
+//! with a caller's key, and calls that the backend delivers again after a change of hosts.
 //!
 //! The log is kept with the actor's state, under keys that begin with `daca:`, which no guest can name
 //! ([`crate::imports`]), and is written in the commit of the turn that handled the call. So it outlives the activation:

@@ -89,19 +89,19 @@ impl Deliveries {
         Deliveries { shared: Arc::new(shared) }
     }
 
-    /// Effects that wait from now on count against this budget.
-    pub(super) fn count_in(&self, memory: &MemoryBudget) {
-        self.shared.host.memory.set(memory.clone()).ok(); // another one may be there
+    /// Effects that wait from now on count against this budget. Only the first one that is set is used.
+    pub(super) fn set_memory_budget(&self, memory: &MemoryBudget) {
+        self.shared.host.memory.set(memory.clone()).ok(); // set before
     }
 
-    /// Effects lead to turns that need a place there.
-    pub(super) fn lead_to(&self, turns: &SharedPool) {
-        self.shared.host.turns.set(turns.clone()).ok(); // another one may be there
+    /// Effects lead to turns, each of which needs a permit of this pool. Only the first one that is set is used.
+    pub(super) fn set_turn_pool(&self, turns: &SharedPool) {
+        self.shared.host.turns.set(turns.clone()).ok(); // set before
     }
 
-    /// Lines about effects count for what the types may log.
-    pub(super) fn log_within(&self, rate: &SharedRate) {
-        self.shared.host.log_rate.set(rate.clone()).ok(); // another one may be there
+    /// Lines about effects count for what the types may log, by this rate. Only the first one that is set is used.
+    pub(super) fn set_log_rate(&self, rate: &SharedRate) {
+        self.shared.host.log_rate.set(rate.clone()).ok(); // set before
     }
 
     /// The number of effects that wait for delivery.

@@ -22,7 +22,7 @@ use crate::component::Instance;
 const MAX_CHEAP: usize = 384;
 /// State of so few bytes has no entry: that costs as much as what it would give back.
 const SMALL_STATE: u64 = 1024;
-/// What it costs to read an actor's state again. It is 0.1 ms from a file, and some milliseconds through a sidecar.
+/// What it costs to read an actor's state again. It is 0.1 ms from a file, and some milliseconds from another process.
 const READING: Duration = Duration::from_millis(1);
 
 /// What idle actors could give up.
@@ -67,15 +67,15 @@ impl IdleMemory {
     }
 
     /// Drops an idle instance of an agent type, a cheap one if there is any. Returns `false` if none is idle.
-    pub(super) fn give_up_instance_of(&self, agent_type: &str) -> bool {
+    pub(super) fn evict_instance_of(&self, agent_type: &str) -> bool {
         while let Some(taken) = self.cheap.pop_least_of(agent_type) {
-            if taken.activation.give_up_instance(taken.rank) {
+            if taken.activation.evict_instance(taken.rank) {
                 return true;
             }
         }
         while let Some(taken) = self.costly.pop_least_of(agent_type) {
-            if taken.activation.give_up_instance(taken.rank) {
-                self.worth.given_up(taken.rank.worth);
+            if taken.activation.evict_instance(taken.rank) {
+                self.worth.note_evicted(taken.rank.worth);
                 return true;
             }
         }
@@ -84,27 +84,25 @@ impl IdleMemory {
 
     /// Gives up an idle instance or an idle actor's state of these agent types: first the cheap instances, then what is
     /// worth least. Returns `false` if there is neither.
-    pub(super) fn give_up_any(&self, givers: &Givers<'_>) -> bool {
+    pub(super) fn evict_any(&self, givers: &Givers<'_>) -> bool {
         loop {
             let lists = [&self.cheap, &self.costly, &self.caches];
-            let given_up = match lists.map(|list| list.least(givers)) {
+            let is_evicted = match lists.map(|list| list.least(givers)) {
                 [None, None, None] => return false,
-                [Some(_), _, _] => give_up_cheap(self.cheap.pop_least(givers)),
+                [Some(_), _, _] => evict_cheap(self.cheap.pop_least(givers)),
                 [None, Some(instance), Some(cache)] if cache.worth < instance.worth => {
-                    self.give_up_cache(givers)
+                    self.evict_cache(givers)
                 }
-                [None, Some(_), _] => {
-                    self.give_up(self.costly.pop_least(givers), Activation::give_up_instance)
-                }
-                [None, None, Some(_)] => self.give_up_cache(givers),
+                [None, Some(_), _] => self.evict(self.costly.pop_least(givers), Activation::evict_instance),
+                [None, None, Some(_)] => self.evict_cache(givers),
             };
-            if given_up {
+            if is_evicted {
                 return true;
             }
         }
     }
 
-    /// The bytes that [`IdleMemory::give_up_any`] gives up for somebody.
+    /// The bytes that [`IdleMemory::evict_any`] evicts for somebody.
     pub(super) fn bytes(&self, givers: &Givers<'_>) -> u64 {
         let mut of_types = BTreeMap::new();
         for list in [&self.cheap, &self.costly, &self.caches] {
@@ -116,7 +114,7 @@ impl IdleMemory {
     /// Drops cheap instances beyond the few that are kept, of the type that has most of them.
     pub(super) fn trim(&self) {
         while self.cheap.len() > MAX_CHEAP {
-            give_up_cheap(self.cheap.pop_least_of_most());
+            evict_cheap(self.cheap.pop_least_of_most());
         }
     }
 
@@ -125,18 +123,18 @@ impl IdleMemory {
         [self.cheap.all(), self.costly.all()].concat()
     }
 
-    fn give_up_cache(&self, givers: &Givers<'_>) -> bool {
-        self.give_up(self.caches.pop_least(givers), Activation::give_up_cache)
+    fn evict_cache(&self, givers: &Givers<'_>) -> bool {
+        self.evict(self.caches.pop_least(givers), Activation::evict_cache)
     }
 
     /// Gives up the first entry of a list. It may be out of date: then nothing is given up.
-    fn give_up(&self, taken: Option<Taken>, give_up: fn(&Activation, Rank) -> bool) -> bool {
+    fn evict(&self, taken: Option<Taken>, evict: fn(&Activation, Rank) -> bool) -> bool {
         let Some(taken) = taken else { return false };
-        let is_given_up = give_up(&taken.activation, taken.rank);
-        if is_given_up {
-            self.worth.given_up(taken.rank.worth);
+        let is_evicted = evict(&taken.activation, taken.rank);
+        if is_evicted {
+            self.worth.note_evicted(taken.rank.worth);
         }
-        is_given_up
+        is_evicted
     }
 
     fn instances(&self, is_cheap: bool) -> &ReclaimList {
@@ -145,6 +143,6 @@ impl IdleMemory {
 }
 
 /// Gives up a cheap instance. It says nothing of what others are worth: cheap ones come and go with every turn.
-fn give_up_cheap(taken: Option<Taken>) -> bool {
-    taken.is_some_and(|taken| taken.activation.give_up_instance(taken.rank))
+fn evict_cheap(taken: Option<Taken>) -> bool {
+    taken.is_some_and(|taken| taken.activation.evict_instance(taken.rank))
 }

@@ -1,4 +1,4 @@
-//! A commit in doubt: its answer was lost with the sidecar or the store.
+//! A commit in doubt: its answer was lost with the backend.
 //!
 //! The turn may have been committed nevertheless. So its result is remembered, and the actor's state is read before its
 //! next turn: if the state has the turn's writes, it was committed, and its effects are in the actor's effect log. If
@@ -89,7 +89,7 @@ fn value(write: &StateWrite) -> Option<&Bytes> {
     }
 }
 
-/// A sidecar does not distinguish an empty value from a missing one.
+/// Not every backend distinguishes an empty value from a missing one.
 fn holds(stored: &Option<StateValue>, write: &StateWrite) -> bool {
     let stored = stored.as_ref().map(|stored| &stored.value).filter(|value| !value.is_empty());
     stored == value(write).filter(|value| !value.is_empty())

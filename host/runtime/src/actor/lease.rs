@@ -1,7 +1,7 @@
-//! The lease of an actor: whether this host certainly owns it, and whether the sidecar has revoked it.
+//! The lease of an actor: whether this host certainly owns it, and whether the backend has revoked it.
 //!
-//! A single host always holds it. Behind a sidecar it is held once the sidecar has accepted a write of the actor, which
-//! it only does for actors of its own table, until it ends the activation or was unreachable.
+//! A single host always holds it. One of many holds it once the backend has accepted a write of the actor, which it
+//! does only for actors of this host, until the backend ends the activation or was unreachable.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +22,7 @@ pub(super) struct Lease {
 struct Term {
     /// The number of revocations.
     generation: u64,
-    /// Cancelled when it is revoked: the sidecar has cut off what runs, and waits for its end.
+    /// Cancelled when it is revoked: the backend waits for the end of what runs.
     revoked: CancellationToken,
 }
 
@@ -37,7 +37,7 @@ impl Lease {
         self.term().revoked.clone()
     }
 
-    /// The sidecar has given up the actor.
+    /// The backend has given up the actor.
     pub(super) fn revoke(&self) {
         let mut term = self.term();
         term.generation += 1;
@@ -54,8 +54,8 @@ impl Lease {
         }
     }
 
-    /// Confirms that the sidecar accepted a write of the actor in this ownership epoch, in a turn that began in this
-    /// generation. That a call came from the sidecar proves less: it may have been under way while the actor moved.
+    /// Confirms that the backend accepted a write of the actor in this ownership epoch, in a turn that began in this
+    /// generation. That a call came from the backend proves less: it may have been under way while the actor moved.
     pub(super) fn confirm(&self, epoch: u64, generation: u64) {
         let term = self.term();
         if term.generation == generation {
@@ -63,7 +63,7 @@ impl Lease {
         }
     }
 
-    /// Returns `true` if this host owns the actor, as far as the sidecar has said.
+    /// Returns `true` if this host owns the actor, as far as the backend has said.
     pub(super) fn is_held(&self, backend: &dyn Backend) -> bool {
         let epoch = backend.epoch();
         self.confirmed_in.load(Ordering::Acquire) == epoch + 1 && backend.is_lease_valid(epoch)
@@ -80,7 +80,7 @@ mod tests {
     use crate::fake::FakeBackend;
 
     #[test]
-    fn a_lease_is_held_from_a_confirmed_write_as_long_as_the_sidecar_answers() {
+    fn a_lease_is_held_from_a_confirmed_write_as_long_as_the_backend_answers() {
         let (backend, lease) = (FakeBackend::sound(), Lease::default());
         assert!(!lease.is_held(&*backend), "nothing was confirmed");
         lease.confirm(0, lease.generation());

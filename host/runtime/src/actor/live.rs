@@ -95,7 +95,7 @@ impl LiveInstances {
     }
 
     fn evict_from(&self, pool: &SharedPool, agent_type: &str) -> bool {
-        pool.givers(agent_type).iter().any(|giver| self.idle.give_up_instance_of(giver))
+        pool.givers(agent_type).iter().any(|giver| self.idle.evict_instance_of(giver))
     }
 
     /// Drops an idle instance for whoever waits. An instance of this type has become idle.

@@ -21,10 +21,10 @@ const MAX_MARKS: usize = 256;
 /// The number of marks that are kept whatever their age: after an outage of hours the last messages are redelivered.
 const MIN_MARKS: usize = 16;
 /// The age in seconds after which further marks, and replies, are forgotten. The clocks are those of all hosts that
-/// have had the actor, and one of them may jump. A jump alone forgets next to nothing, see [`FORGOTTEN`].
-pub(super) const KEPT_FOR: u32 = 600;
+/// have had the actor, and one of them may jump. A jump alone forgets next to nothing, see [`MAX_EXPIRED_AT_ONCE`].
+pub(super) const MARK_TTL: u32 = 600;
 /// The maximum number of old marks, or replies, that are forgotten with each new call.
-pub(super) const FORGOTTEN: usize = 2;
+pub(super) const MAX_EXPIRED_AT_ONCE: usize = 2;
 /// The size of a mark in bytes: the hash, and the second in which the message was handled.
 const BYTES: usize = 8 + 4;
 /// The part of an event's hash that is of its identity. The rest is of its content ([`RequestHash::short`]): if it is
@@ -95,8 +95,8 @@ impl Marks {
     fn with_hash(&self, hash: [u8; 8], now: u32) -> Marks {
         let mut marks = self.0.clone();
         marks.push_back(Mark { hash, handled: now });
-        let is_old = |mark: &Mark| now.saturating_sub(mark.handled) > KEPT_FOR;
-        for _ in 0..FORGOTTEN {
+        let is_old = |mark: &Mark| now.saturating_sub(mark.handled) > MARK_TTL;
+        for _ in 0..MAX_EXPIRED_AT_ONCE {
             if marks.len() > MAX_MARKS || (marks.len() > MIN_MARKS && marks.front().is_some_and(is_old)) {
                 marks.pop_front();
             }
@@ -174,11 +174,11 @@ mod tests {
         };
         let many = at(MAX_MARKS + 1, 1_000, &Marks::default());
         assert_eq!((many.0.len(), many.has("1000-0"), many.has("1000-1")), (MAX_MARKS, false, true));
-        let later = at(1, 1_000 + KEPT_FOR + 1, &many);
+        let later = at(1, 1_000 + MARK_TTL + 1, &many);
         assert_eq!(later.0.len(), MAX_MARKS - 1, "a clock that jumps forgets next to nothing");
-        let later = at(MIN_MARKS, 1_000 + KEPT_FOR + 1, &many);
+        let later = at(MIN_MARKS, 1_000 + MARK_TTL + 1, &many);
         assert_eq!((later.0.len(), later.has("1000-1")), (MAX_MARKS - MIN_MARKS, false));
-        let later = at(MAX_MARKS, 1_000 + KEPT_FOR + 1, &many);
+        let later = at(MAX_MARKS, 1_000 + MARK_TTL + 1, &many);
         let earlier = at(1, 1_000, &later);
         assert_eq!(
             (later.0.len(), earlier.0.len()),

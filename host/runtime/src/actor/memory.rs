@@ -30,7 +30,7 @@ const CROWDED: u64 = 4;
 
 impl Reclaim for Services {
     fn reclaim(&self, givers: &Givers<'_>) -> bool {
-        self.live.idle.give_up_any(givers)
+        self.live.idle.evict_any(givers)
     }
 
     fn idle_bytes(&self, givers: &Givers<'_>) -> u64 {
@@ -125,7 +125,7 @@ impl Watch {
         }
         let budget = memory.clone();
         let give_back = move || {
-            budget.give_up(excess);
+            budget.evict(excess);
             machine::give_back();
         };
         // It ended, in one way or another.

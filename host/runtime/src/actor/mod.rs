@@ -7,13 +7,12 @@
 //! after the other, effects that were given up become dead letters, agents are told of them, and what has left is removed
 //! from the store. [`effect_admin`] is the operators' door to effects, [`dead_letter_index`] says which actors have dead
 //! letters, and [`late_effects`] whose effects wait. [`in_doubt`] resolves commits in doubt, whose answer was lost.
-//! [`schema`] records the schema of
-//! the stored state. [`dedup_log`] is the dedup log, [`stored_format`] has what is common to all of these values
-//! between releases, and [`recent_calls`] has the calls of the last seconds. [`smoke_test`] smoke-tests a version
-//! before it serves. [`live`] keeps the number of live instances within the machine's limits, and [`memory`] the host
-//! within its budget, of which [`idle_memory`] gives up what is worth least. [`durations`] has the histograms of the
-//! metrics, [`processors`] what turns have of the processors, and [`top`] the actors that use most, by [`looks`] at all
-//! of them.
+//! [`schema`] records the schema of the stored state. [`dedup_log`] is the dedup log, [`stored_format`] has what is
+//! common to all of these values between releases, and [`recent_calls`] has the calls of the last seconds.
+//! [`smoke_test`] smoke-tests a version before it serves. [`live`] keeps the number of live instances within the
+//! machine's limits, and [`memory`] the host within its budget: [`idle_memory`] evicts what is worth least.
+//! [`durations`] has the histograms of the metrics, [`processors`] what turns have of the processors, and [`top`] the
+//! actors that use most, as [`usage_sampler`] compares them.
 
 mod activation;
 mod active_actors;
@@ -34,7 +33,6 @@ mod info;
 mod late_effects;
 mod lease;
 mod live;
-mod looks;
 mod marks;
 mod memory;
 mod outdated;
@@ -51,6 +49,7 @@ mod stored_format;
 mod table;
 mod top;
 mod turn;
+mod usage_sampler;
 mod warm_state;
 mod work;
 mod work_queue;

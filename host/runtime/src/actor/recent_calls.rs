@@ -1,10 +1,9 @@
-//! Calls that a sidecar may deliver more than once.
+//! Calls that the backend may deliver more than once.
 //!
-//! When a change of hosts cuts a call off, the router of Dapr 1.16.2 and later sends it again, up to five times and a
-//! second apart, even if its turn is still running here (`pkg/actors/router/router.go`, the policy
-//! `DaprBuiltInActorNotFoundRetries`). A repeated call joins its turn while that waits or runs, and gets the kept
-//! answer afterwards. It never starts a second turn on this host. Other hosts recognise such a call by the dedup key
-//! that the turn has committed ([`super::attempts`]).
+//! When a change of hosts interrupts a call, the backend may send it again for some seconds, even if its turn is still
+//! running here. A repeated call joins its turn while that waits or runs, and gets the kept answer afterwards. It never
+//! starts a second turn on this host. Other hosts recognise such a call by the dedup key that the turn has committed
+//! ([`super::attempts`]).
 //!
 //! The record belongs to the host, not to the activation: an actor may leave and return between two deliveries.
 
@@ -20,8 +19,8 @@ use tokio::time::Instant;
 use super::{ActorAddress, CallError, attempts};
 use daca_base::digest;
 
-/// The time for which an answer is kept. The router gives up after about six seconds, a host after ten.
-const KEPT_FOR: Duration = Duration::from_secs(30);
+/// The time for which an answer is kept. A backend repeats a call for about six seconds, a host for ten.
+const ANSWER_TTL: Duration = Duration::from_secs(30);
 /// The maximum number of answers that are kept.
 const MAX_ANSWERS: usize = 65_536;
 /// The maximum size of the kept replies in bytes.
@@ -67,7 +66,7 @@ impl CallKey {
         CallKey { actor: actor.clone(), name, kind: KeyKind::Firing }
     }
 
-    /// The key of a call of another program, from the span that the sidecar created for it and its content.
+    /// The key of a call of another program, from the span that the backend created for it and its content.
     pub(super) fn of_trace(actor: &ActorAddress, traceparent: &str, method: &str, payload: &[u8]) -> CallKey {
         let name = digest::of_parts([traceparent.as_bytes(), method.as_bytes(), payload]).into();
         CallKey { actor: actor.clone(), name, kind: KeyKind::Trace }
@@ -198,7 +197,7 @@ impl Calls {
     }
 
     fn forget_old(&mut self, now: Instant) {
-        while self.kept.front().is_some_and(|(at, _)| now.duration_since(*at) > KEPT_FOR) {
+        while self.kept.front().is_some_and(|(at, _)| now.duration_since(*at) > ANSWER_TTL) {
             self.forget_oldest();
         }
     }

@@ -19,7 +19,7 @@ use super::agent::AgentRuntime;
 use super::delivery::LogClaim;
 use super::idle_entries::IdleEntries;
 use super::lease::Lease;
-use super::looks::{Look, PastTotals, Totals};
+use super::usage_sampler::{Look, PastTotals, Totals};
 use super::warm_state::WarmState;
 use super::work::Job;
 use super::worth::Rank;
@@ -192,7 +192,7 @@ impl Activation {
 
     /// Drops the instance of an idle activation, if this is the entry of it. Returns `false` if it has none, is in use, or
     /// was in use since that entry was made.
-    pub(super) fn give_up_instance(&self, of: Rank) -> bool {
+    pub(super) fn evict_instance(&self, of: Rank) -> bool {
         let mut inner = self.lock();
         if !matches!(inner.phase, Phase::Idle)
             || inner.idle_entries.instance.is_none_or(|(rank, _)| rank != of)
@@ -207,7 +207,7 @@ impl Activation {
 
     /// Drops the state that an idle activation keeps, if this is the entry of it. Returns `false` if it has none, is in use,
     /// or was in use since that entry was made.
-    pub(super) fn give_up_cache(&self, of: Rank) -> bool {
+    pub(super) fn evict_cache(&self, of: Rank) -> bool {
         let mut inner = self.lock();
         if !matches!(inner.phase, Phase::Idle) || inner.idle_entries.cache != Some(of) {
             return false;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::marks::{FORGOTTEN, KEPT_FOR};
+use super::marks::{MARK_TTL, MAX_EXPIRED_AT_ONCE};
 use super::request_hash::{HASH, RequestHash};
 use super::stored_format::unreadable_value;
 use daca_model::backend;
@@ -78,8 +78,8 @@ impl Replies {
         let mut kept =
             self.0.iter().rev().take(MAX_REPLIES - 1).take_while(is_kept).cloned().collect::<VecDeque<_>>();
         kept.make_contiguous().reverse();
-        let is_old = |kept: &StoredReply| now.saturating_sub(kept.handled) > KEPT_FOR;
-        for _ in 0..FORGOTTEN {
+        let is_old = |kept: &StoredReply| now.saturating_sub(kept.handled) > MARK_TTL;
+        for _ in 0..MAX_EXPIRED_AT_ONCE {
             if kept.front().is_some_and(is_old) {
                 kept.pop_front();
             }
@@ -134,9 +134,13 @@ mod tests {
         let largest = add(&large, 1_001, MAX_BYTES, 1);
         assert_eq!((largest.0.len(), kept(&largest, "1001")), (1, Some(MAX_BYTES)));
         assert_eq!(add(&small, 1_001, MAX_BYTES + 1, 1), small);
-        let later = add(&small, 1_002, 10, 2 + KEPT_FOR);
-        assert_eq!(later.0.len(), MAX_REPLIES - FORGOTTEN, "a clock that jumps forgets next to nothing");
-        let later = (0..MAX_REPLIES).fold(small, |replies, id| add(&replies, 2_000 + id, 10, 2 + KEPT_FOR));
+        let later = add(&small, 1_002, 10, 2 + MARK_TTL);
+        assert_eq!(
+            later.0.len(),
+            MAX_REPLIES - MAX_EXPIRED_AT_ONCE,
+            "a clock that jumps forgets next to nothing"
+        );
+        let later = (0..MAX_REPLIES).fold(small, |replies, id| add(&replies, 2_000 + id, 10, 2 + MARK_TTL));
         assert_eq!((later.0.len(), kept(&later, &MAX_REPLIES.to_string())), (MAX_REPLIES, None));
     }
 }

@@ -75,8 +75,8 @@ impl Services {
     pub(super) fn new(host: HostServices, weights: &Weights, options: &ActorsOptions) -> Services {
         let HostServices { engine, guests, backend, calls, deliveries, lifecycle } = host;
         let log_rate = SharedRate::new("bytes of the log a second", options.max_log_rate, weights);
-        deliveries.count_in(engine.memory());
-        deliveries.log_within(&log_rate);
+        deliveries.set_memory_budget(engine.memory());
+        deliveries.set_log_rate(&log_rate);
         let effects = EffectServices {
             deliveries,
             dead_letters: DeadLetterIndex::new(backend.shared()),

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::Actors;
-use super::turn::EVICTIONS;
+use super::turn::MAX_EVICTIONS;
 use crate::component::{ComponentVersion, Instance, Outcome, description_scope};
 use crate::contract::daca::agent::types::Failure;
 use crate::imports::{NullBackend, TurnScope, scratch_scope};
@@ -103,7 +103,7 @@ impl Actors {
                 return Ok(end);
             }
             evictions += 1;
-            if evictions > EVICTIONS || !services.live.evict_for(&agent.name) {
+            if evictions > MAX_EVICTIONS || !services.live.evict_for(&agent.name) {
                 return Err(SmokeTestFailure::NoRoom);
             }
         }

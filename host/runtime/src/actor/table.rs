@@ -23,7 +23,7 @@ use daca_model::{HostPhase, Topic, TurnKind};
 /// The interval between searches for activations that were idle for too long.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// Idle actors of each type that are deactivated with each search, if actors take much of the host's memory.
-const CROWDED_OUT: usize = 1_000;
+const MAX_CROWDED_OUT: usize = 1_000;
 /// How often a drain checks whether turns still run.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// The characters of a refused method that an error quotes.
@@ -60,13 +60,13 @@ impl Actors {
         let services = Arc::new(Services::new(host, &weights, &options));
         services.share_memory();
         let in_flight = SharedPool::new("turns in flight", options.max_turns_in_flight, &weights);
-        services.effects.deliveries.lead_to(&in_flight);
+        services.effects.deliveries.set_turn_pool(&in_flight);
         let inner = Inner { agents, options, in_flight };
         Actors { services, inner: Arc::new(inner) }
     }
 
     /// Runs a method of an actor of this host and returns its reply. For callers that know that this host owns it: the
-    /// sidecar, and the router (`daca-routing`) of a single host.
+    /// backend, and the router (`daca-routing`) of a single host.
     ///
     /// Dropping the future does not stop a turn that has begun: it ends, and its result is committed.
     pub async fn call_here(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
@@ -83,8 +83,8 @@ impl Actors {
         self.deliver(&call.actor, key, Work::Call(kind), context).await
     }
 
-    /// Runs a method of an actor that the sidecar is known to place here, without asking it. `None` if that is not
-    /// known. An error for which [`CallError::is_not_applied`] holds leaves the call to the sidecar.
+    /// Runs a method of an actor that the backend is known to place here, without asking it. `None` if that is not
+    /// known. An error for which [`CallError::is_not_applied`] holds leaves the call to the backend.
     pub async fn call_active(
         &self,
         call: ActorCall,
@@ -111,7 +111,7 @@ impl Actors {
         let key = CallKey::of_firing(actor, wakeup_noun(fired.key.kind), &fired.key.name, &data);
         let kind = TurnKind::Wakeup { kind: fired.key.kind, name: fired.key.name.clone(), data };
         let work = Work::Wake(kind, fired);
-        // A sidecar that moves actors repeats a firing that it has cut off. The embedded backend does not.
+        // A backend that moves actors repeats a firing that it has interrupted. One of a single host does not.
         let key = context.is_woken.then_some(key);
         let context = CallContext { is_after_wakeup: true, ..context };
         self.deliver(actor, key, work, context).await.map(drop)
@@ -251,8 +251,8 @@ impl Actors {
     }
 
     /// Deactivates actors that were idle for longer than their type's idle time-out. Runs until it is dropped. Each
-    /// type is handled separately, so slow hooks of one do not delay another. Behind a sidecar this comes before the
-    /// sidecar's own timeout, which would discard the hook's writes.
+    /// type is handled separately, so slow hooks of one do not delay another. This comes before the backend's own
+    /// timeout, which would discard the hook's writes.
     pub async fn run_idle_sweep(&self) {
         let sweeps = self.inner.agents.values().map(|agent| self.sweep(agent));
         futures::future::join_all(sweeps).await;
@@ -267,7 +267,7 @@ impl Actors {
         loop {
             ticks.tick().await;
             if self.services.is_crowded(&agent.agent.name) {
-                self.deactivate(std::iter::from_fn(|| idle.pop_oldest()).take(CROWDED_OUT), true).await;
+                self.deactivate(std::iter::from_fn(|| idle.pop_oldest()).take(MAX_CROWDED_OUT), true).await;
             }
             let now = Instant::now();
             let expired = std::iter::from_fn(|| idle.pop_idle_for(timeout, now));
@@ -285,7 +285,7 @@ impl Actors {
         deactivations.buffer_unordered(CONCURRENT_DEACTIVATIONS).for_each(|()| async {}).await;
     }
 
-    /// Ends the activation of an actor that the sidecar has given up. Returns at once. The agent's hook runs after the
+    /// Ends the activation of an actor that the backend has given up. Returns at once. The agent's hook runs after the
     /// turn that is under way, and nothing of either is committed. Does nothing if the actor is not active.
     pub fn give_up_actor(&self, actor: &ActorAddress) {
         let activation = self.services.active.get(actor);

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::Actors;
 use super::info::AgentLoad;
-use super::looks::Totals;
 use super::record::{Activation, Snapshot};
+use super::usage_sampler::Totals;
 
 /// The candidates beyond the wanted number among which the first ones are searched at a time.
 const SPARE: usize = 1_000;
@@ -50,7 +50,7 @@ impl Actors {
     /// Looks at all actors, at this moment of a clock that goes forward evenly. It locks each once, so it is not for a
     /// thread that serves: there may be many. One look follows the other.
     pub fn top(&self, query: &TopWanted, now: Duration) -> TopFound {
-        let look = self.services.active.looks.begin(now);
+        let look = self.services.active.sampler.begin(now);
         let instant = Instant::now();
         let mut loads = HashMap::<Arc<str>, AgentLoad>::new();
         let mut found = Vec::new();

@@ -56,9 +56,8 @@ pub(super) enum Work {
 pub(super) struct End {
     /// The actor's timers end with it.
     pub(super) ends_timers: bool,
-    /// The writes of the agent's hook are committed. They are not when the sidecar has already given up the actor: it
-    /// rejects every write of an actor that it does not own (Dapr 1.16.2 and later, `Deactivate` in
-    /// `pkg/actors/targets/app/app.go`).
+    /// The writes of the agent's hook are committed. They are not when the backend has already given up the actor: it
+    /// rejects every write of an actor that this host does not own.
     pub(super) commits: bool,
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Rank {
 /// The worth of the last thing that was given up, from which new ones are counted.
 #[derive(Debug, Default)]
 pub(super) struct Worth {
-    given_up: AtomicU64,
+    last_evicted: AtomicU64,
 }
 
 impl Worth {
@@ -28,12 +28,12 @@ impl Worth {
     pub(super) fn of(&self, cost: Duration, bytes: u64) -> u64 {
         let cost = u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX);
         let for_its_bytes = cost.saturating_mul(PER_BYTES) / bytes.max(1);
-        self.given_up.load(Ordering::Relaxed).saturating_add(for_its_bytes)
+        self.last_evicted.load(Ordering::Relaxed).saturating_add(for_its_bytes)
     }
 
     /// Something of this worth was given up.
-    pub(super) fn given_up(&self, worth: u64) {
-        self.given_up.fetch_max(worth, Ordering::Relaxed);
+    pub(super) fn note_evicted(&self, worth: u64) {
+        self.last_evicted.fetch_max(worth, Ordering::Relaxed);
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
         let forgotten = of(PYTHON);
         let outlived = std::iter::from_fn(|| {
             let other = of(JAVASCRIPT);
-            worth.given_up(other);
+            worth.note_evicted(other);
             (other < forgotten).then_some(())
         });
         let outlived = outlived.count();

@@ -210,7 +210,7 @@ impl FakeBackend {
         self.behaviour.max_commit_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// From now on the sidecar's last answer is too old for a lease.
+    /// From now on the last answer of the backend is too old for a lease.
     pub(crate) fn end_leases(&self) {
         self.behaviour.leases_ended.store(true, Ordering::Relaxed);
     }

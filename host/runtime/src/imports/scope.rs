@@ -329,7 +329,7 @@ impl TurnScope {
             check_size(
                 "the state that the turn writes, with its effects,",
                 bytes,
-                "max-body-size of [dapr]",
+                self.options.backend.commit_limit_name(),
                 limit,
             )?;
         }

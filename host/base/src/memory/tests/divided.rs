@@ -79,7 +79,7 @@ fn a_type_gives_up_nothing_if_its_surplus_is_not_enough() {
     (0..18).for_each(|_| idle.push("A", of(&budget, 50)));
     let mut neighbour = of_type(&budget, "B", 600);
     assert!(!neighbour.try_grow(400), "the other one has 900, and gives 300 of them");
-    assert_eq!((idle.len(), budget.given_up()), (18, 0));
+    assert_eq!((idle.len(), budget.evicted()), (18, 0));
     assert!(neighbour.try_grow(100));
     assert_eq!(idle.len(), 14);
 }

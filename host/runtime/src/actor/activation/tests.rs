@@ -30,7 +30,7 @@ async fn turns_run_in_the_order_of_their_calls_and_a_full_queue_takes_no_more() 
     assert_eq!(host.delivered().await, ["1", "2", "3", "5"]);
 }
 
-/// A sidecar may say so as often as it likes, while the turn does not end.
+/// A backend may say so as often as it likes, while the turn does not end.
 #[tokio::test(start_paused = true)]
 async fn an_actor_that_is_given_up_again_and_again_ends_once_and_its_queue_has_room() {
     let host = FakeHost::start(FakeBackend::sound()).await;
@@ -181,7 +181,7 @@ async fn idle_instances_make_room_for_others_within_the_budget_of_memory() {
         }
         assert_eq!((host.actors.active(), host.instances()), (5, 3));
     }
-    assert!(memory.given_up() >= 2);
+    assert!(memory.evicted() >= 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -263,8 +263,8 @@ async fn an_old_entry_gives_up_nothing_of_an_actor_that_was_in_use_since() {
     let old = entry(&activation).await;
     assert_eq!(host.call("a", "add", "2").await, ok("12"));
     let new = entry(&activation).await;
-    assert!(!activation.give_up_instance(old));
+    assert!(!activation.evict_instance(old));
     assert_eq!(host.instances(), 1);
-    assert!(activation.give_up_instance(new));
+    assert!(activation.evict_instance(new));
     assert_eq!(host.instances(), 0);
 }

@@ -11,7 +11,7 @@ use super::left_out::LeftOut;
 
 /// The form that this host writes, and the latest that it reads.
 const FORMAT: u32 = 1;
-/// The actors of one agent type in the index: its record must stay far below the sidecar's limit of a message (4 MiB).
+/// The actors of one agent type in the index: its record must stay far below what a backend stores at once (4 MiB).
 pub(super) const MAX_ACTORS: usize = 1_000;
 
 /// The record of one agent type.

@@ -25,15 +25,15 @@ fn reply(result: CallResult) -> Bytes {
 #[tokio::test]
 async fn all_deliveries_of_a_call_get_the_answer_of_its_one_turn() {
     let calls = Arc::new(RecentCalls::default());
-    let (mut answer, cut_off) = first(&calls, "a");
-    drop(cut_off);
+    let (mut answer, interrupted) = first(&calls, "a");
+    drop(interrupted);
     let second = joined(&calls, "a");
     assert!(!answer.is_abandoned(), "a delivery waits");
     answer.send(Ok("once".into()));
     assert_eq!(reply(second.await.expect("an answer")), "once");
     let Delivery::Answered(kept) = calls.deliver(key("a")) else { panic!("the answer is kept") };
     assert_eq!(reply(kept), "once");
-    calls.lock().forget_old(Instant::now() + KEPT_FOR + Duration::from_secs(1));
+    calls.lock().forget_old(Instant::now() + ANSWER_TTL + Duration::from_secs(1));
     drop(first(&calls, "a"));
 }
 

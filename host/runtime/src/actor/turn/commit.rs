@@ -1,4 +1,4 @@
-//! The commit of a turn, and the permission for it: behind a sidecar, only the holder of the actor's lease commits.
+//! The commit of a turn, and the permission for it: only the holder of the actor's lease commits.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use daca_model::CallError;
 use daca_model::backend::{self, HOST_KEYS, TurnCommit};
 use tokio::time::Instant;
 
-use super::effects::write_letters;
+use super::effects::write_dead_letters;
 use super::{Turn, given_up};
 use crate::actor::effect_log::DeadLetters;
 use crate::actor::in_doubt::InDoubt;
@@ -15,7 +15,7 @@ use crate::actor::warm_state::WarmState;
 use crate::imports::TurnProducts;
 
 impl Turn<'_> {
-    /// Rejects a direct turn, of which the sidecar does not know, if the actor may be active elsewhere. Called at its
+    /// Rejects a direct turn, of which the backend does not know, if the actor may be active elsewhere. Called at its
     /// beginning, and again before anybody learns of its result.
     pub(super) fn check_direct(&self) -> Result<(), CallError> {
         if self.context.is_direct && !self.activation.lease.is_held(&*self.services.backend) {
@@ -24,7 +24,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// The same check before anybody learns of a turn that commits nothing, confirmed by the sidecar.
+    /// The same check before anybody learns of a turn that commits nothing, confirmed by the backend.
     pub(super) async fn confirm_direct(&self, warm: &mut WarmState) -> Result<(), CallError> {
         if !self.context.is_direct {
             return Ok(());
@@ -59,8 +59,8 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Makes a turn durable: hands everything that it produced to the backend, which decides what is one transaction
-    /// (behind Dapr, the state alone, with the effects). Then the effects are sent.
+    /// Makes a turn durable: hands everything that it produced to the backend, which decides what is one transaction:
+    /// at least the state, with the effects. Then the effects are sent.
     pub(super) async fn commit(
         &self,
         warm: &mut WarmState,
@@ -90,7 +90,7 @@ impl Turn<'_> {
         // Before the host's own writes: they do not make the state that of the turn's version, whose guest may not have run.
         let schema = warm.schema.as_ref().map(|schema| schema.after(&self.split, &self.loaded, &mut commit));
         if let Some(letters) = letters {
-            write_letters(letters, &mut commit);
+            write_dead_letters(letters, &mut commit);
         }
         let _alone = self.activation.commits.acquire().await;
         warm.effects = self.activation.take_effects(warm.epoch);
@@ -145,7 +145,7 @@ impl Turn<'_> {
         if commit.is_empty() {
             return Ok(());
         }
-        // Before the backend registers anything: a sidecar would refuse the state after the reminders.
+        // Before the backend registers anything: it may refuse the state after it has the reminders.
         let bytes = commit.bytes();
         if let Some(limit) = self.services.backend.max_commit_bytes().filter(|limit| bytes > *limit) {
             return Err(backend::Error::TooLarge(format!(
@@ -167,7 +167,7 @@ impl Turn<'_> {
             .flatten();
         *warm = WarmState { in_doubt, ..WarmState::default() };
         match error {
-            // What a sidecar refuses is too large for its messages. It knows no `state-total`.
+            // A backend with such a bound knows no `state-total`: it refuses only what is too large for one commit.
             backend::Error::TooLarge(text) if self.services.backend.max_commit_bytes().is_some() => {
                 CallError::TooLargeForBackend(format!("{text}. Nothing of the turn was kept."))
             }

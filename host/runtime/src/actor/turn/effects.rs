@@ -52,7 +52,7 @@ impl Turn<'_> {
             claim.has_reminder = true;
         } else if claim.has_reminder && !is_wanted && looks {
             commit.wakeups.insert(effect_log::reminder(), None);
-            // Without a write a sidecar would not ask whether the actor is here, and the reminder may be that of its
+            // Without a write the backend would not ask whether the actor is here, and the reminder may be that of its
             // next host.
             commit.writes.entry(EFFECTS.to_owned()).or_insert(StateWrite::Delete);
             claim.has_reminder = false;
@@ -66,8 +66,8 @@ impl Turn<'_> {
     }
 
     /// Adds the turn's effects to its commit, and makes dead letters of the effects that were given up. If that does
-    /// not fit into a message of the sidecar, they stay in the log: the rest of its segment, which is written again, will
-    /// be shorter. Neither the end of an activation nor the reminder may fail because of it.
+    /// not fit into a commit of the backend, they stay in the log: the rest of its segment, which is written again,
+    /// will be shorter. Neither the end of an activation nor the reminder may fail because of it.
     async fn stage_and_bury(
         &self,
         claim: &mut LogClaim,
@@ -127,7 +127,7 @@ impl Turn<'_> {
             self.note_dropped(&dropped);
         }
         if !given_up.is_empty() {
-            write_letters(&letters, commit);
+            write_dead_letters(&letters, commit);
         }
         claim.has_untold = tells.then(|| letters.untold().is_some());
         given_up
@@ -200,7 +200,7 @@ impl Turn<'_> {
 }
 
 /// Adds the dead letters as they are to be to a commit.
-pub(super) fn write_letters(letters: &DeadLetters, commit: &mut TurnCommit) {
+pub(super) fn write_dead_letters(letters: &DeadLetters, commit: &mut TurnCommit) {
     let write = match letters.text() {
         Some(value) => StateWrite::Set { value, ttl: None },
         None => StateWrite::Delete,

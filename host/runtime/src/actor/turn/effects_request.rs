@@ -20,7 +20,7 @@ use crate::actor::warm_state::WarmState;
 const MAX_REASON: usize = 1_024;
 /// The characters of an unknown identity that an error quotes.
 const QUOTED_ID: usize = 64;
-/// The bytes of the effects of a page, as they are written: it must pass through a sidecar. A control character takes six.
+/// The bytes of the effects of a page, as they are written: the backend must carry it. A control character takes six.
 const MAX_PAGE: u64 = 1024 * 1024;
 
 impl Turn<'_> {

@@ -7,7 +7,7 @@ use daca_model::backend::{Effect, FiredWakeup};
 use daca_model::{CallError, Fault, TurnKind};
 use tokio::time::Instant;
 
-use super::{EVICTIONS, Turn};
+use super::{MAX_EVICTIONS, Turn};
 use crate::actor::schema::Schema;
 use crate::actor::warm_state::WarmState;
 use crate::component::{Instance, Outcome};
@@ -83,7 +83,7 @@ impl Turn<'_> {
                 drop(instance);
             }
             if matches!(outcome, Outcome::Fault(Fault::NoRoom(_)))
-                && evictions < EVICTIONS
+                && evictions < MAX_EVICTIONS
                 && self.services.live.evict_for(&self.activation.address.agent_type)
             {
                 evictions += 1;

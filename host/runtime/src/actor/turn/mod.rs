@@ -38,7 +38,7 @@ use crate::component::{LoadedVersion, Outcome, TrafficSplit};
 use crate::imports::TurnProducts;
 
 /// The number of idle instances that are evicted to make room for one, before the call is answered 503.
-pub(super) const EVICTIONS: usize = 16;
+pub(super) const MAX_EVICTIONS: usize = 16;
 
 /// Runs a turn of an actor. Its log lines have the actor, the turn and the version.
 pub(super) async fn run(
@@ -119,7 +119,7 @@ struct Turn<'a> {
     loaded: Arc<LoadedVersion>,
     context: CallContext,
     turn_id: Arc<str>,
-    /// Cancelled when the sidecar gives up the actor during the turn.
+    /// Cancelled when the backend gives up the actor during the turn.
     revoked: CancellationToken,
     /// The lease generation at the beginning of the turn.
     generation: u64,
@@ -150,9 +150,8 @@ impl Turn<'_> {
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
         let dedup_key = self.context.identity.clone().map(|identity| DedupKey::new(identity, kind));
         let fired = handled.clone().filter(|_| dedup_key.is_some());
-        // The commit is not cut off: its outcome must be known. Until the actor is given up here, its sidecar lets
-        // nobody read or write state (`pkg/actors/internal/placement`), so the guest would wait for something that
-        // waits for its end.
+        // The commit is not interrupted: its outcome must be known. Until this turn ends, a backend that has revoked
+        // the lease lets nobody read or write state, so the guest would wait for something that waits for its end.
         let guest = async {
             if let Some(reply) = self.answer_of_before(warm, dedup_key.as_ref()).await? {
                 tracing::info!("a call that was handled before arrived again, and is not handled again");
@@ -162,7 +161,7 @@ impl Turn<'_> {
             Ok(self.begun(ran))
         };
         let Some(outcome) = self.revoked.run_until_cancelled(guest).await else {
-            return Err(self.cut_off(warm));
+            return Err(self.reset_revoked(warm));
         };
         let error = match outcome {
             Ok(Ran::Before(reply)) => return self.answer_again(warm, fired, reply).await,
@@ -188,7 +187,7 @@ impl Turn<'_> {
     }
 
     /// Forgets what a guest may have left half done that was stopped, and what another host may change from now on.
-    fn cut_off(&self, warm: &mut WarmState) -> CallError {
+    fn reset_revoked(&self, warm: &mut WarmState) -> CallError {
         *warm = WarmState { in_doubt: warm.in_doubt.take(), ..WarmState::default() };
         self.activation.drop_effects();
         given_up()

@@ -1,7 +1,7 @@
 //! Repeated calls: the dedup log in the actor's state, and its update in the turn's own commit.
 //!
 //! A call is looked up twice: before its turn, and at its commit. In between, the actor's previous host may have
-//! handled it. A backend that can compare refuses the commit then. Behind a sidecar, where none can, the mark is read
+//! handled it. A backend that can compare refuses the commit then. With one that cannot, the mark is read
 //! again right before the commit, but only if the log was read while there might be such a host ([`Ownership::overlap`]).
 //! Whether it was is decided at the first look: the turn may take longer than that. Once there is no such host, the log is
 //! read again, and no mark any more.
@@ -100,7 +100,7 @@ impl Turn<'_> {
         let is_marked = |identity: &&CallIdentity| checks && commit.writes.contains_key(key_of(identity));
         let Some(identity) = self.context.identity.as_ref().filter(is_marked) else { return Ok(()) };
         let actor = &self.activation.address;
-        // A sidecar that gives up the actor waits for the end of this turn, and lets nobody read until then.
+        // A backend that gives up the actor waits for the end of this turn, and lets nobody read until then.
         let looked_up = self.revoked.run_until_cancelled(was_handled(backend, actor, identity)).await;
         if matches!(looked_up, Some(Ok(false))) {
             return Ok(());

@@ -30,7 +30,7 @@ impl Turn<'_> {
         }
         let epoch = warm.epoch;
         let Some(ran) = self.revoked.run_until_cancelled(self.run_handler(warm)).await else {
-            return Err(self.cut_off(warm));
+            return Err(self.reset_revoked(warm));
         };
         let Some(Handled { mut letters, id, outcome, products }) = ran? else {
             self.activation.has_told_all();

@@ -22,7 +22,7 @@ async fn nothing_leaves_at_once_while_its_turn_has_the_last_place() {
     let backend = FakeBackend::sound();
     let deliveries = Deliveries::new(backend.clone(), Arc::default(), options());
     let turns = SharedPool::new("turns", 1, &Weights::default());
-    deliveries.lead_to(&turns);
+    deliveries.set_turn_pool(&turns);
     let turn = turns.try_acquire("A", 1);
     enqueue(&deliveries, "a", vec![event("1")]);
     assert_eq!(backend.tried(), Vec::<String>::new());

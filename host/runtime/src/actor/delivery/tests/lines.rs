@@ -14,7 +14,7 @@ async fn lines_about_effects_count_for_the_agent_type_and_none_is_dropped_uncoun
     let weights = [("A".into(), 1)].into_iter().collect::<Weights>();
     let two_lines = 2 * (LINE_BYTES + "it left".len());
     let rate = SharedRate::new("bytes of the log a second", two_lines, &weights);
-    deliveries.log_within(&rate);
+    deliveries.set_log_rate(&rate);
     let said = |name: &str| Effect {
         delivered_line: Some("it left".to_owned()),
         undeliverable_line: Some("it never left".to_owned()),

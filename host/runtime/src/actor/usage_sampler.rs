@@ -3,9 +3,8 @@
 //!
 //! An answer shows only a few of the actors, so a client cannot compute by itself what the actors of its next answer
 //! have used in between. Several clients may ask, at any time. So the host keeps the moments of the last two looks that
-//! are at
-//! least [`INTERVAL`] apart, and each activation its totals at these. The cost is the looker's: a turn only adds to its
-//! counters.
+//! are at least [`INTERVAL`] apart, and each activation its totals at these. The cost is the looker's: a turn only adds
+//! to its counters.
 
 use std::time::Duration;
 
@@ -53,7 +52,7 @@ impl PastTotals {
 
 /// The moments of the last two looks, since an arbitrary one.
 #[derive(Debug, Default)]
-pub(super) struct Looks(Mutex<Moments>);
+pub(super) struct UsageSampler(Mutex<Moments>);
 
 #[derive(Debug, Default)]
 struct Moments {
@@ -61,7 +60,7 @@ struct Moments {
     earlier: Duration,
 }
 
-impl Looks {
+impl UsageSampler {
     /// Begins a look. No other one begins before it ends.
     pub(super) fn begin(&self, now: Duration) -> Look<'_> {
         let mut moments = self.0.lock();
@@ -89,21 +88,21 @@ mod tests {
 
     /// The moment since which a look counts, and the processor time, of an actor that has had as many milliseconds as have
     /// passed.
-    fn at(looks: &Looks, past: &mut PastTotals, ms: u64) -> (u64, u64) {
-        let look = looks.begin(Duration::from_millis(ms));
+    fn at(sampler: &UsageSampler, past: &mut PastTotals, ms: u64) -> (u64, u64) {
+        let look = sampler.begin(Duration::from_millis(ms));
         let used = past.look(&look, Totals { processor: ms, ..Totals::default() });
         (u64::try_from(look.since.as_millis()).expect("a small number"), used.processor)
     }
 
     #[test]
     fn a_look_finds_what_was_used_in_the_last_second_or_more_however_many_look() {
-        let (looks, mut past) = (Looks::default(), PastTotals::default());
-        assert_eq!(at(&looks, &mut past, 5_000), (0, 5_000));
-        assert_eq!(at(&looks, &mut past, 5_900), (0, 5_900), "a second has not passed since the last one");
-        assert_eq!(at(&looks, &mut past, 6_000), (5_000, 1_000));
-        assert_eq!(at(&looks, &mut past, 6_001), (5_000, 1_001));
-        assert_eq!(at(&looks, &mut past, 9_000), (6_000, 3_000));
+        let (sampler, mut past) = (UsageSampler::default(), PastTotals::default());
+        assert_eq!(at(&sampler, &mut past, 5_000), (0, 5_000));
+        assert_eq!(at(&sampler, &mut past, 5_900), (0, 5_900), "a second has not passed since the last one");
+        assert_eq!(at(&sampler, &mut past, 6_000), (5_000, 1_000));
+        assert_eq!(at(&sampler, &mut past, 6_001), (5_000, 1_001));
+        assert_eq!(at(&sampler, &mut past, 9_000), (6_000, 3_000));
         // It has begun since then.
-        assert_eq!(at(&looks, &mut PastTotals::default(), 9_500), (6_000, 9_500));
+        assert_eq!(at(&sampler, &mut PastTotals::default(), 9_500), (6_000, 9_500));
     }
 }

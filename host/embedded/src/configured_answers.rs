@@ -10,20 +10,20 @@ use daca_manifest::Manifest;
 use super::database::OpenError;
 
 /// The answers of the outside world, as the manifest gives them.
-pub(super) struct Given {
+pub(super) struct ConfiguredAnswers {
     pub(super) secrets: BTreeMap<String, BTreeMap<String, String>>,
     pub(super) binding_responses: BTreeMap<String, Bytes>,
 }
 
-impl Given {
-    pub(super) fn read(manifest: &Manifest) -> Result<Given, StartError> {
+impl ConfiguredAnswers {
+    pub(super) fn read(manifest: &Manifest) -> Result<ConfiguredAnswers, StartError> {
         let secrets = match &manifest.embedded.secrets_file {
             Some(path) => read_secrets(path)?,
             None => BTreeMap::new(),
         };
         let responses = manifest.embedded.binding_responses.iter();
         let responses = responses.map(|(name, text)| (name.clone(), Bytes::from(text.clone())));
-        Ok(Given { secrets, binding_responses: responses.collect() })
+        Ok(ConfiguredAnswers { secrets, binding_responses: responses.collect() })
     }
 }
 
