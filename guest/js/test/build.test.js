@@ -11,6 +11,7 @@ import { SettledPromise } from "../src/globals/promise.js";
 import { buildComponent, bundleScript } from "../tools/build.js";
 import { bundle } from "../tools/bundle.js";
 import { digestOfSources } from "../tools/engine.js";
+import { componentizeJs } from "../tools/engines.js";
 import { withOwnAsync } from "../tools/lowered.js";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
@@ -21,12 +22,12 @@ const run = (program, words, options) => new Promise((resolve) =>
 const command = (...words) => run(process.execPath, [here("../tools/daca-js.js"), ...words]);
 
 /** Checks the message with which a source is refused. A pattern may depend on the path of the source. */
-async function refused(source, pattern) {
+async function refused(source, pattern, options) {
   const folder = await realpath(await mkdtemp(join(tmpdir(), "daca-js-test-")));
   try {
     const entry = join(folder, "agent.ts");
     await writeFile(entry, source);
-    await assert.rejects(buildComponent(entry), (e) => {
+    await assert.rejects(buildComponent(entry, options), (e) => {
       if (typeof pattern === "function") assert.equal(e.message, pattern(entry));
       else assert.match(e.message, pattern);
       return true;
@@ -46,6 +47,37 @@ test("popular packages and TypeScript become a component with no import that the
   for (const unused of ["daca:agent/secrets@0.1.0", "daca:agent/actors@0.1.0", "daca:agent/migration@0.1.0", "daca:agent/on-timer@0.1.0"]) {
     assert.ok(!text.includes(unused), unused);
   }
+});
+
+test("a component on StarlingMonkey imports what the agent uses, and no HTTP", async () => {
+  const component = await buildComponent(here("build/packages.ts"), { engine: "starlingmonkey" });
+  const text = component.toString("latin1");
+  for (const used of ["daca:agent/state@0.1.0", "daca:agent/reminders@0.1.0", "daca:agent/on-reminder@0.1.0"]) {
+    assert.ok(text.includes(used), used);
+  }
+  for (const unused of ["wasi:http/types@", "wasi:http/outgoing-handler@", "daca:agent/secrets@", "daca:agent/migration@", "daca:agent/on-timer@"]) {
+    assert.ok(!text.includes(unused), unused);
+  }
+});
+
+test("what fails while StarlingMonkey loads a module is said with its place", async () => {
+  const options = { engine: "starlingmonkey" };
+  const source = (statement) => `import { agent, state } from "@daca/sdk";\nif (typeof process === "undefined") ${statement};\nexport default agent(class {});\n`;
+  await refused(source('throw new RangeError("at the top")'), /agent\.ts:2: it throws while it is loaded: RangeError: at the top$/, options);
+  await refused(source('state.get("a")'), /agent\.ts: it calls daca:agent\/state@0\.1\.0 get while it is loaded, when there is no host/, options);
+});
+
+test("the tool for StarlingMonkey is asked for in its version", async () => {
+  const missing = () => Promise.reject(Object.assign(new Error("Cannot find package"), { code: "ERR_MODULE_NOT_FOUND" }));
+  const { peerDependencies } = JSON.parse(await readFile(here("../package.json"), "utf8"));
+  for (const [load, found] of [[missing, "is not installed"], [async () => ({ version: "0.1.0" }), "finds 0.1.0"]]) {
+    await assert.rejects(componentizeJs(load), (e) => {
+      assert.equal(e.constructor.name, "BuildError");
+      for (const [name, version] of Object.entries(peerDependencies)) assert.ok(e.message.includes(`${name}@${version}`), e.message);
+      return e.message.includes(found);
+    });
+  }
+  await refused("export default 7;\n", /no engine "v8": use quickjs or starlingmonkey/, { engine: "v8" });
 });
 
 test("errors name file, line and column of the author's source", async () => {
@@ -186,7 +218,7 @@ test("the host knows what the SDK exports", async () => {
 
 test("the command says how it is used, and what went wrong", async () => {
   assert.match((await command("--help")).out, /daca-js build/);
-  for (const words of [[], ["build"], ["pack", "x"], ["build", "--wrong"]]) {
+  for (const words of [[], ["build"], ["pack", "x"], ["build", "--wrong"], ["bundle", "x", "--engine", "quickjs"]]) {
     const { code, err } = await command(...words);
     assert.equal(code, 1);
     assert.match(err, /^error: /);

@@ -1,5 +1,7 @@
 // The globals that the engine gets from the SDK, against those of Node.
 import assert from "node:assert/strict";
+import nodeCrypto from "node:crypto";
+import { syncBuiltinESMExports } from "node:module";
 import { test } from "node:test";
 import { TextDecoder as OurDecoder, TextEncoder as OurEncoder } from "../src/globals/text.js";
 import { atob as ourAtob, btoa as ourBtoa } from "../src/globals/base64.js";
@@ -8,7 +10,7 @@ import { console as ourConsole } from "../src/globals/console.js";
 import { babelHelpers, fromAsync } from "../src/globals/async.js";
 import { performance as ourPerformance } from "../src/globals/performance.js";
 import { SettledPromise, asyncRun } from "../src/globals/promise.js";
-import { crypto as ourCrypto, random } from "../src/globals/random.js";
+import { crypto as ourCrypto, dropDrawn, random } from "../src/globals/random.js";
 import { inTurn } from "./turns.js";
 
 test("text is encoded and decoded as everywhere", () => {
@@ -77,6 +79,22 @@ test("randomness is within its bounds and differs", () => {
   assert.equal(new Set(drawn).size, 500);
   assert.match(ourCrypto.randomUUID(), /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   assert.notDeepEqual(ourCrypto.getRandomValues(new Uint32Array(4)), new Uint32Array(4));
+});
+
+test("numbers that were drawn while a component was built are drawn anew", (t) => {
+  random();
+  const { mock } = t.mock.method(nodeCrypto, "randomBytes");
+  syncBuiltinESMExports();
+  try {
+    random();
+    assert.equal(mock.callCount(), 0);
+    dropDrawn();
+    random();
+    assert.equal(mock.callCount(), 1);
+  } finally {
+    mock.restore();
+    syncBuiltinESMExports();
+  }
 });
 
 test("the time of an instance begins with it", () => {

@@ -91,15 +91,18 @@ function authorsPlace(thrown, table) {
 const own = ({ files }) => ({
   name: "daca-sdk",
   setup(build) {
-    build.onResolve({ filter: /^@daca\/sdk(\/|$)/ }, ({ path }) =>
-      files[path] ? { path: join(PACKAGE, files[path]) } : undefined);
+    build.onResolve({ filter: /^(@daca\/sdk(\/|$)|#host\/)/ }, ({ path, importer }) => {
+      const file = files[path] && join(PACKAGE, files[path]);
+      // What stands before an interface of the host imports that itself.
+      return file && file !== importer ? { path: file, sideEffects: !path.startsWith("#host/") } : undefined;
+    });
   },
 });
 
 const IDENTIFIERS = { "lifecycle": "lifecycle", "on-reminder": "onReminder", "on-timer": "onTimer", "on-effect-failed": "onEffectFailed", "migration": "migration" };
 
 /** The module that a component begins with. */
-function entryModule(entry, hooks, { first }) {
+function entryModule(entry, hooks, { first, last }) {
   const names = ["actor", ...optionalExports(hooks).map((name) => IDENTIFIERS[name])];
   return [
     ...first.map((name) => `import ${JSON.stringify(name)};`),
@@ -107,6 +110,7 @@ function entryModule(entry, hooks, { first }) {
     `import definition from ${JSON.stringify(entry)};`,
     "const made = exportsOf(() => definition);",
     ...names.map((name) => `export const ${name} = made.${name};`),
+    ...last,
   ].join("\n");
 }
 
@@ -143,7 +147,7 @@ export async function buildComponent(entry, { engine: name = "quickjs" } = {}) {
     const jsSource = `globalThis.__dacaLines = ${JSON.stringify(table)};\n${script}\n`;
     const witPath = await writeWorld(folder, worldOf([...new Set(imports)].sort(), hooks));
     const { component } = await engine.componentize({ jsSource, witPath, world: "agent" }).catch((e) => {
-      throw e instanceof BuildError ? e : new BuildError(`${entry}: ${e?.message ?? e}`);
+      throw e instanceof BuildError ? e : new BuildError(engine.fault(String(e?.message ?? e), entry, table));
     });
     return component;
   } finally {

@@ -12,7 +12,7 @@ const USAGE = `Usage:
 ENTRY is a JavaScript or TypeScript module whose default export is agent(Class).
 ENGINE is the JavaScript engine in the component:
   quickjs          the default: small
-  starlingmonkey   SpiderMonkey with web APIs, such as crypto.subtle and streams: about 12 MB, and several times the
+  starlingmonkey   SpiderMonkey with web APIs, such as crypto.subtle and streams: about 12 MB, and many times the
                    memory. It needs the package @bytecodealliance/componentize-js`;
 
 const COMMANDS = { build: [buildComponent, ".wasm"], bundle: [bundleScript, ".bundle.js"] };

@@ -14,19 +14,21 @@ const REPLACED = {
 /** A helper as esbuild writes it. Another name of the bundle may have given it a number. */
 const HELPER = /^var (__async|__asyncGenerator|__await|__yieldStar)(\d*) = (?:function ?)?\(([\w, ]*)\) (?:=> )?\{\n(?: .*\n)*\};$/gm;
 /** A helper that was not replaced. */
-const LEFT = /^var (?:__async\w*|__await\d*|__yieldStar\d*) = (?!.*\b__dacaAsync\b).*$/m;
+const LEFT = /^var (?:__async\w*|__await\d*|__yieldStar\d*) = (?!.*\b__dacaAsync\b).*$/gm;
 
-/** A bundle whose async functions are run by the SDK. It keeps its lines. */
-export function withOwnAsync(script) {
+/** A bundle whose async functions are run by the SDK, as far as `names` has their helpers. It keeps its lines. */
+export function withOwnAsync(script, names = Object.keys(REPLACED)) {
   // The helpers are before the first module, which a comment names. What a package has of these names is its own.
   const end = script.search(/^\/\/ /m);
   const modules = end < 0 ? "" : script.slice(end);
   const helpers = script.slice(0, script.length - modules.length).replace(HELPER, (text, name, number, parameters) => {
     const [count, own] = REPLACED[name];
+    if (!names.includes(name)) return text;
     if (parameters.split(",").length !== count) return text;
     return `var ${name}${number} = ${own};${"\n".repeat(text.split("\n").length - 1)}`;
   });
-  const [left] = LEFT.exec(helpers) ?? [];
+  const isKept = (line) => Object.keys(REPLACED).some((name) => !names.includes(name) && RegExp(`^var ${name}\\d* = `).test(line));
+  const left = helpers.match(LEFT)?.find((line) => !isKept(line));
   if (left) throw new Error(`esbuild writes a helper of async functions as daca-js does not know it: ${left}`);
   return helpers + modules;
 }

@@ -39,6 +39,7 @@ pub const AGENTS: &[Agent] = &[
     },
     Agent { name: "typescript-script", memory: "16MiB", place: Place::Source("agents/typescript/agent.ts") },
     Agent { name: "typescript", memory: "16MiB", place: Place::Foreign("conformance-typescript") },
+    // Its engine collects garbage late.
     Agent {
         name: "typescript-starlingmonkey",
         memory: "32MiB",

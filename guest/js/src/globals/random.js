@@ -22,6 +22,11 @@ export function random() {
   return value / 2 ** 53;
 }
 
+/** Drops what is drawn: a component's snapshot would have it, and all of its instances the same numbers. */
+export function dropDrawn() {
+  used = pool.length;
+}
+
 export const crypto = Object.freeze({
   getRandomValues(array) {
     if (array.byteLength > 65536) throw new RangeError("getRandomValues() fills at most 65,536 bytes");

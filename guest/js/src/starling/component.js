@@ -1,9 +1,11 @@
 // The exports of a component on StarlingMonkey. They return promises, which the engine's loop settles before the host
 // gets its answer.
-import { openFailure, unheardFailure } from "../agent.js";
+import { unheardFailure } from "../agent.js";
 import { FAILED, exportsOf as exportsAtOnce, keysOf, told } from "../component.js";
-import { promisesMade, takeUnheard, unobserved } from "./promises.js";
+import { Failed } from "../failures.js";
+import { endPromises, promisesMade, takeUnheard, unobserved } from "./promises.js";
 import { afterPromises, afterTimer, endTimers, timerFault } from "./timers.js";
+import { own } from "./values.js";
 
 /** The exports for `definition()`, which is asked once, at the first call. */
 export function exportsOf(definition) {
@@ -25,7 +27,7 @@ function turn(call) {
   return async (...values) => {
     let result;
     try {
-      result = ran(() => call(...values));
+      result = ran(() => call(...values.map(own)));
       return await result;
     } catch (thrown) {
       // What the call itself throws is what the host is told.
@@ -53,6 +55,9 @@ function ran(call) {
   return typeof result?.then === "function" || promisesMade() !== before ? settled(result) : result;
 }
 
+/** How often a turn is looked at that waits for something unknown: the engine's streams run in its loop, some at a time. */
+const MAX_LOOKS = 1000;
+
 /**
  * What a result settles to. It fails when nothing can settle it any more, and for what was rejected or thrown where
  * nobody waits: a turn ends after everything has run that it has begun, but for timers that it does not wait for.
@@ -61,8 +66,15 @@ function settled(result) {
   let outcome;
   Promise.resolve(result).then((value) => { outcome = { value }; }, (reason) => { outcome = { thrown: reason }; });
   return unobserved((resolve, reject) => {
+    let left = MAX_LOOKS;
+    const later = () => afterPromises(look);
     const look = () => {
-      if (!outcome && afterTimer(() => afterPromises(look))) return;
+      if (!outcome && afterTimer(later)) return;
+      if (!outcome && left > 0) {
+        left -= 1;
+        later();
+        return;
+      }
       const fault = timerFault();
       const unheard = takeUnheard();
       if (outcome && "thrown" in outcome) reject(outcome.thrown);
@@ -71,12 +83,16 @@ function settled(result) {
       else if (outcome) resolve(outcome.value);
       else reject(openFailure());
     };
-    afterPromises(look);
+    later();
   });
+}
+
+function openFailure() {
+  return new Failed("the method waits for a promise that nothing settles: no timer is open, and there is no network here");
 }
 
 /** What a turn has left is not the next one's. */
 function end() {
   endTimers();
-  takeUnheard();
+  endPromises();
 }

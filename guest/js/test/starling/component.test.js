@@ -3,19 +3,25 @@
 import assert from "node:assert/strict";
 import { setTimeout as passed } from "node:timers/promises";
 import { test } from "node:test";
+import { runInNewContext } from "node:vm";
 import { transform } from "esbuild";
 import { agent, Failed, state } from "@daca/sdk";
 import { within } from "../../src/host/turn.js";
 import { exportsOf } from "../../src/starling/component.js";
 import { writtenFrames } from "../../src/starling/frames.js";
-import { ObservedPromise } from "../../src/starling/promises.js";
+import { ObservedPromise, asyncRun, observeReactions } from "../../src/starling/promises.js";
 import { timers } from "../../src/starling/timers.js";
+import { own } from "../../src/starling/values.js";
+import { withOwnAsync } from "../../tools/lowered.js";
+
+observeReactions();
+globalThis.__dacaAsync = { run: asyncRun };
 
 /** A class of this text, as `daca-js build` makes it: its async functions are generators. */
 async function made(text) {
   const { code } = await transform(`return ${text}`, { supported: { "async-await": false, "async-generator": false, "for-await": false } });
   const names = { Promise: ObservedPromise, Failed, state, ...timers };
-  return new Function(...Object.keys(names), code)(...Object.values(names));
+  return new Function(...Object.keys(names), withOwnAsync(code, ["__async"]))(...Object.values(names));
 }
 
 /** What a call of an export is for the host: its result, or what it throws. And the lines of the log. */
@@ -122,6 +128,12 @@ test("a function that names the keys of a migration may be async, and says how i
   const [told, ...others] = await keys(await migrating(async () => { throw new RangeError("T"); }));
   assert.match(told, /^daca:failed\nRangeError: T/);
   assert.deepEqual(others, []);
+});
+
+test("what comes of another realm, and 64 bits, are values of this one", () => {
+  const found = own(runInNewContext("({ data: new Uint8Array([0, 1, 2]).subarray(1), schedule: { dueMs: 5n, ttlMs: undefined }, pairs: [['a', null]] })"));
+  assert.ok(found.data instanceof Uint8Array);
+  assert.deepEqual(found, { data: Uint8Array.of(1, 2), schedule: { dueMs: 5, ttlMs: undefined }, pairs: [["a", null]] });
 });
 
 test("a stack has the author's frames alone", () => {

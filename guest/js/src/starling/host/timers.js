@@ -1,0 +1,6 @@
+import * as host from "#host/timers";
+import { own } from "../values.js";
+
+export const register = (...values) => host.register(...values);
+export const unregister = (name) => host.unregister(name);
+export const get = (name) => own(host.get(name));
