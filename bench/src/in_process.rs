@@ -56,7 +56,10 @@ pub(crate) async fn turn(extent: Extent) -> anyhow::Result<Measure> {
             let name = "instructions of a turn, component / native".to_owned();
             ratios.push(Ratio { name, value: component / native, wanted: None });
         }
-        _ => notes.push("There is no valgrind here, so instructions were not counted.".to_owned()),
+        _ => notes.push(
+            "There is no valgrind here, or it cannot run the host, so instructions were not counted."
+                .to_owned(),
+        ),
     }
     Ok(Measure {
         name: "turn".to_owned(),
@@ -197,7 +200,8 @@ async fn ask(arguments: &[&str], component: &Path) -> anyhow::Result<Value> {
     serde_json::from_slice(&output.stdout).context("reading what daca-bench-native says")
 }
 
-/// Instructions of one turn: those of many turns less those of fewer, by the number of turns between. None without valgrind.
+/// Instructions of one turn: those of many turns less those of fewer, by the number of turns between. None without
+/// valgrind, and if it cannot run them: it ends some programs that reserve as much address space as wasmtime does.
 async fn instructions_of(who: &str) -> anyhow::Result<Option<f64>> {
     if Command::new("valgrind").arg("--version").output().await.is_err() {
         return Ok(None);
@@ -205,12 +209,13 @@ async fn instructions_of(who: &str) -> anyhow::Result<Option<f64>> {
     let folder = tempfile::tempdir()?;
     let mut counted = Vec::new();
     for turns in TURNS {
-        counted.push(callgrind(folder.path(), who, turns).await?);
+        let Some(count) = callgrind(folder.path(), who, turns).await? else { return Ok(None) };
+        counted.push(count);
     }
     Ok(Some((counted[1] - counted[0]) / (TURNS[1] - TURNS[0]) as f64))
 }
 
-async fn callgrind(folder: &Path, who: &str, turns: u64) -> anyhow::Result<f64> {
+async fn callgrind(folder: &Path, who: &str, turns: u64) -> anyhow::Result<Option<f64>> {
     eprintln!("turn: instructions of {turns} turns, {who}");
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
@@ -224,7 +229,11 @@ async fn callgrind(folder: &Path, who: &str, turns: u64) -> anyhow::Result<f64> 
         .await
         .context("starting valgrind")?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !output.status.success() {
+        eprintln!("valgrind ended with {}:\n{text}", output.status);
+        return Ok(None);
+    }
     let collected = text.lines().find_map(|line| line.split_once("Collected :"));
     let count = collected.and_then(|(_, count)| count.trim().parse().ok());
-    count.with_context(|| format!("valgrind counted nothing:\n{text}"))
+    count.map(Some).with_context(|| format!("valgrind counted nothing:\n{text}"))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use daca_tests::client;
 use reqwest::Client;
-use tokio::task::JoinSet;
+use tokio::runtime::{Builder, Runtime};
 
 use super::slow_body;
 
@@ -80,17 +80,29 @@ impl Calls {
     }
 }
 
-/// Makes the calls as long as the set lives.
-pub(super) fn begin(all: &[Calls], server: SocketAddr) -> anyhow::Result<JoinSet<()>> {
+/// Callers at work, until they are dropped.
+pub(super) struct Callers(Option<Runtime>);
+
+impl Drop for Callers {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Makes the calls. They have a thread of their own: large bodies would otherwise hold up the callers of the neighbour, and
+/// what they wait would count as the host's.
+pub(super) fn begin(all: &[Calls], server: SocketAddr) -> anyhow::Result<Callers> {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let client = client()?;
-    let mut callers = JoinSet::new();
     for calls in all {
         let next = Arc::new(AtomicUsize::new(0));
         for _ in 0..calls.callers {
-            callers.spawn(call(client.clone(), server, calls.clone(), next.clone()));
+            runtime.spawn(call(client.clone(), server, calls.clone(), next.clone()));
         }
     }
-    Ok(callers)
+    Ok(Callers(Some(runtime)))
 }
 
 async fn call(client: Client, server: SocketAddr, calls: Calls, next: Arc<AtomicUsize>) {

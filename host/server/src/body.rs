@@ -20,6 +20,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::answer::HttpError;
+use super::body_turns::BodyTurns;
 use super::budget::{Budget, Held, NoRoom};
 use super::lingering::Lingering;
 use daca_base::ErrorCode;
@@ -38,6 +39,8 @@ pub(super) struct BodyBounds {
     pub(super) least_rate: usize,
     /// The budget of all bodies; without it, a body is passed on in pieces.
     pub(super) budget: Option<Budget>,
+    /// The turns of large bodies.
+    pub(super) turns: BodyTurns,
 }
 
 impl BodyBounds {
@@ -163,7 +166,7 @@ impl RequestBody {
         *self = match &bounds.budget {
             Some(budget) => {
                 let held = budget.hold(owner.agent_type());
-                RequestBody::Whole(Box::pin(whole(body, clock, bounds.largest, held)))
+                RequestBody::Whole(Box::pin(whole(body, clock, bounds.clone(), held)))
             }
             None => RequestBody::Pieces(body, clock),
         };
@@ -239,12 +242,14 @@ pub(super) fn kept(data: Vec<u8>, held: Held) -> Bytes {
 async fn whole(
     mut body: Lingering,
     mut clock: Clock,
-    largest: usize,
+    bounds: Arc<BodyBounds>,
     mut held: Held,
 ) -> Result<Bytes, BodyError> {
-    let mut data = Vec::<u8>::new();
+    let (largest, mut data) = (bounds.largest, Vec::<u8>::new());
     while !body.is_end_stream() {
-        let piece = std::future::poll_fn(|context| clock.poll_piece(&mut body, context)).await;
+        let poll = |context: &mut Context<'_>| clock.poll_piece(&mut body, context);
+        let (piece, waited) = bounds.turns.piece(data.len(), poll).await;
+        clock.start += waited;
         let Some(frame) = piece.transpose()? else { break };
         let Ok(piece) = frame.into_data() else { continue };
         let bytes = data.len() + piece.len();

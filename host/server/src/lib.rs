@@ -20,6 +20,7 @@ mod answering;
 mod app;
 mod backup;
 mod body;
+mod body_turns;
 mod budget;
 mod call;
 mod callbacks;

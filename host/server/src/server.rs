@@ -27,6 +27,7 @@ use tower::{Service, ServiceExt as _};
 use super::answer::HttpError;
 use super::answering::Answering;
 use super::body::{BodyBounds, BodyOwner, RequestBody};
+use super::body_turns::BodyTurns;
 use super::budget::Budget;
 use super::connection::Connection;
 use super::connections::{ConnectionPermit, Connections};
@@ -136,6 +137,7 @@ impl<A: PortService> Server<A> {
             time: options.body_time,
             least_rate: options.least_body_rate,
             budget,
+            turns: BodyTurns::default(),
         };
         let budgets = options
             .max_held_body_bytes

@@ -11,8 +11,9 @@ const CHEAP: Duration = Duration::from_micros(200);
 
 /// The measured cost of the activations of a version.
 ///
-/// An activation that waits, for the store or for a processor, takes longer than it costs. So the shortest one counts,
-/// and longer ones raise it slowly, in case that the cost has changed.
+/// What counts is its processor time: to wait for the store is no cost of the instance, since an actor keeps its state
+/// when its instance is dropped. Even that differs, by what the caches have. So the shortest one counts, and longer ones
+/// raise it slowly, in case that the cost has changed.
 #[derive(Debug, Default)]
 pub struct ActivationCost {
     /// Nanoseconds; 0 is unknown.
@@ -20,7 +21,7 @@ pub struct ActivationCost {
 }
 
 impl ActivationCost {
-    /// Notes the time of an activation.
+    /// Notes the processor time of an activation.
     pub(super) fn observe(&self, took: Duration) {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1);
         let known = self.nanoseconds.load(Ordering::Relaxed);

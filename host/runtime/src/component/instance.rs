@@ -188,16 +188,15 @@ impl Live {
         if self.guest.is_none() {
             let makes_resources = version.outline.makes_resources;
             self.store.data_mut().memory.begin_instance(makes_resources).await?;
-            let started = Instant::now();
+            let (started, before) = (Instant::now(), self.store.data().running_time.so_far());
             self.guest = Some(self.instantiate(version).await?);
             self.store.data_mut().memory.instance_begun();
             if !matches!(kind, TurnKind::Label | TurnKind::Describe) {
                 if let Err(failure) = self.begin().await? {
                     return Ok(Outcome::Failure(failure));
                 }
-                let took = started.elapsed();
-                version.activated_in(took);
-                self.activated_in = Some(took);
+                version.activated_in(self.store.data().running_time.so_far().saturating_sub(before));
+                self.activated_in = Some(started.elapsed());
             }
         }
         let Live { store, guest: Some(guest), .. } = self else {

@@ -53,15 +53,19 @@ impl RunningTime {
         used.saturating_add(by_the_clock) > budget && used.saturating_add(self.ran(by_the_clock)) > budget
     }
 
+    /// What the turn has used so far. Called within a poll.
+    pub(super) fn so_far(&self) -> Duration {
+        let ran = self.ran_in_poll(self.since_resumed());
+        Duration::from_nanos(self.used.load(Ordering::Relaxed).saturating_add(ran))
+    }
+
     /// Runs a guest's future and counts the time of its polls.
     pub(super) async fn measure<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         poll_fn(|context| {
             self.resume();
             let poll = future.as_mut().poll(context);
-            let by_the_clock = self.since_resumed();
-            let ran = if by_the_clock > nanos(MOMENT) { self.ran(by_the_clock) } else { by_the_clock };
-            self.used.fetch_add(ran, Ordering::Relaxed);
+            self.used.fetch_add(self.ran_in_poll(self.since_resumed()), Ordering::Relaxed);
             poll
         })
         .await
@@ -75,6 +79,11 @@ impl RunningTime {
 
     fn since_resumed(&self) -> u64 {
         nanos(self.origin.elapsed()).saturating_sub(self.resumed.load(Ordering::Relaxed))
+    }
+
+    /// The same, without a look at the thread's clock if the poll is short.
+    fn ran_in_poll(&self, by_the_clock: u64) -> u64 {
+        if by_the_clock > nanos(MOMENT) { self.ran(by_the_clock) } else { by_the_clock }
     }
 
     /// Nanoseconds for which the thread has run in the present poll, which is so long by the clock.
@@ -112,6 +121,20 @@ mod tests {
             assert!(!time.is_over(), "60 ms of 100 were used");
             work(Duration::from_millis(60));
             assert!(time.is_over(), "120 ms of 100 were used");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn what_was_used_so_far_is_known_within_a_poll_and_waits_are_no_part_of_it() {
+        let time = RunningTime::new();
+        time.restart(Duration::from_secs(1));
+        time.measure(async { work(Duration::from_millis(30)) }).await;
+        time.measure(async {
+            std::thread::sleep(Duration::from_millis(200));
+            work(Duration::from_millis(30));
+            let so_far = time.so_far();
+            assert!(so_far >= Duration::from_millis(60) && so_far < Duration::from_millis(200), "{so_far:?}");
         })
         .await;
     }
