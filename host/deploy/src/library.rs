@@ -191,17 +191,20 @@ impl Library {
         }
     }
 
-    /// Writes a file, and creates its folder.
+    /// Writes a file, and creates its folder. Writes nothing if the file has these bytes: a start must succeed on a full
+    /// disk.
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
         let folder = path.parent().unwrap_or(&self.folder);
-        self.check_folders()
-            .and_then(|()| create_private_folder(folder))
-            .and_then(|()| write_lasting(path, &[bytes]))
-            .map_err(|error| match path.symlink_metadata() {
+        let is_there =
+            || read_bounded(path, bytes.len() as u64 + 1).is_ok_and(|found| found.as_slice() == bytes);
+        let write = || create_private_folder(folder).and_then(|()| write_lasting(path, &[bytes]));
+        self.check_folders().and_then(|()| if is_there() { Ok(()) } else { write() }).map_err(|error| {
+            match path.symlink_metadata() {
                 // Anything else would have been replaced.
                 Ok(found) if found.is_dir() => Error::obstructed(path),
                 _ => Error::unwritable(path, &error),
-            })?;
+            }
+        })?;
         let mut folder_id = self.folder_id.lock();
         *folder_id = folder_id.or_else(|| FolderId::of(&self.folder));
         Ok(())
@@ -263,4 +266,29 @@ fn read_version(path: &Path, name: &str) -> Result<Option<Stored>, Error> {
 fn read_signature(component: &Path) -> Option<String> {
     let bytes = signature_files(component).iter().find_map(|path| read_bounded(path, MAX_SIGNATURE).ok())?;
     Some(signature::text_of(&bytes).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_has_the_bytes_is_not_written_again() {
+        let folder = TempDir::new().expect("a folder");
+        let library = Library::new(folder.path(), None);
+        let path = library.record_path("A");
+        let write = |text: &str| {
+            library.write(&path, text.as_bytes()).expect("it is written");
+            path.metadata().expect("it is there").ino()
+        };
+        let first = write("one");
+        assert_eq!(write("one"), first);
+        assert_ne!(write("one and more"), first);
+        write("one");
+        assert_eq!(std::fs::read(&path).expect("it is there"), b"one");
+    }
 }
