@@ -217,9 +217,7 @@ impl Library {
 
     /// Writes the digest that serves beside the folder of the versions.
     fn note_serving(&self, agent_type: &str, digest: &str) -> Result<(), Error> {
-        let note = self.note_path(agent_type);
-        let is_noted = read_bounded(&note, MAX_NOTE).is_ok_and(|bytes| bytes == digest.as_bytes());
-        if is_noted { Ok(()) } else { self.write(&note, digest.as_bytes()) }
+        self.write(&self.note_path(agent_type), digest.as_bytes())
     }
 
     /// Fails if the folders are not those of the start: they were removed or renamed, or their disk was unmounted. The
