@@ -191,6 +191,14 @@ impl Error {
         Error::new(ErrorCode::VersionsUnwritable, message, format!("{help}{KEEPS_SERVING}"))
     }
 
+    /// The same at a start, when nothing serves yet.
+    pub(super) fn at_start(self) -> Error {
+        match self.help.strip_suffix(KEEPS_SERVING) {
+            Some(help) => Error::new(self.code, self.message, help.to_owned()),
+            None => self,
+        }
+    }
+
     /// The same for a new data folder, from which nothing serves yet.
     pub(super) fn of_new_folder(self) -> Error {
         let help = self.help.strip_suffix(KEEPS_SERVING).map(str::to_owned);

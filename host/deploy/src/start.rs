@@ -79,12 +79,13 @@ impl AgentTypeStart {
                 }
             }
         };
-        match (start, shared) {
+        let start = match (start, shared) {
             (Err(error), Some(shared)) if !has_record || is_lost(&error) => {
                 loader.of_others(&shared, file, error).await
             }
             (start, _) => start,
-        }
+        };
+        start.map_err(Error::at_start)
     }
 }
 

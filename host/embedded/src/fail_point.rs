@@ -30,17 +30,13 @@ pub(super) struct FailPoints {
 #[cfg(debug_assertions)]
 impl FailPoints {
     pub(super) fn from_environment() -> FailPoints {
-        let armed = std::env::var("DACA_FAIL_POINT").ok().and_then(|text| {
-            let (name, number) = text.split_once(':')?;
-            let point = match name {
-                "before-transaction" => FailPoint::BeforeTransaction,
-                "in-transaction" => FailPoint::InTransaction,
-                "after-commit" => FailPoint::AfterCommit,
-                "after-answer" => FailPoint::AfterAnswer,
-                _ => return None,
-            };
-            Some((point, number.parse().ok()?))
-        });
+        let Ok(text) = std::env::var("DACA_FAIL_POINT") else { return FailPoints::default() };
+        let armed = read(&text);
+        if armed.is_none() {
+            tracing::error!(
+                "DACA_FAIL_POINT={text:?} ends nothing: it is STEP:N, with before-transaction, in-transaction, after-commit or after-answer as STEP, and N from 1"
+            );
+        }
         FailPoints { armed, panics: false }
     }
 
@@ -63,6 +59,21 @@ impl FailPoints {
             }
         }
     }
+}
+
+/// The step, and how often it is passed, the last time included.
+#[cfg(debug_assertions)]
+fn read(text: &str) -> Option<(FailPoint, u64)> {
+    let (name, number) = text.split_once(':')?;
+    let point = match name {
+        "before-transaction" => FailPoint::BeforeTransaction,
+        "in-transaction" => FailPoint::InTransaction,
+        "after-commit" => FailPoint::AfterCommit,
+        "after-answer" => FailPoint::AfterAnswer,
+        _ => return None,
+    };
+    let number = number.parse().ok().filter(|number| *number > 0)?;
+    Some((point, number))
 }
 
 #[cfg(not(debug_assertions))]

@@ -224,7 +224,7 @@ impl Activation {
         let is_unused = now.duration_since(inner.used) > self.agent.agent.idle_timeout;
         let unused = if is_unused { inner.warm.instance.take() } else { None };
         inner.idle_number = services.active.idle_of(&self.agent).map(|idle| idle.push(self, now));
-        let cached = inner.warm.cache.bytes();
+        let cached = inner.warm.state_bytes();
         inner.cached.set(cached);
         inner.idle_entries = services.live.idle.idle(self, inner.warm.instance.as_ref(), cached);
         drop(inner);

@@ -4,7 +4,7 @@
 //! The log is kept with the actor's state, under keys that begin with `daca:`, which no guest can name
 //! ([`crate::imports`]), and is written in the commit of the turn that handled the call. So it outlives the activation:
 //! a call whose answer was lost with its host arrives at the actor's next host. Other calls neither read nor write the
-//! log. For messages the [`marks`](super::marks) are enough. A caller with a key wants the reply, too, so those replies
+//! log. For messages the marks ([`super::mark_log`]) are enough. A caller with a key wants the reply, too, so those replies
 //! are kept in [`replies`](super::replies). Of all other calls the last few are kept for some seconds, in
 //! [`attempts`](super::attempts).
 //!
@@ -16,12 +16,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::attempts::Attempts;
-use super::marks::Marks;
+use super::mark_log::MarkLog;
+use super::marks::Mark;
 use super::replies::Replies;
 use super::request_hash::{EventContent, RequestHash};
 use super::{ActorAddress, CallError, CallIdentity};
 use daca_model::TurnKind;
-use daca_model::backend::{self, Backend, StateWrite, StoredAs, TurnCommit};
+use daca_model::backend::{self, Backend, StateWrite, TurnCommit};
 
 /// Marks of messages.
 const MESSAGES: &str = "daca:consumed";
@@ -72,27 +73,17 @@ impl DedupKey {
 #[derive(Debug, Default)]
 pub(super) struct DedupLog {
     /// `None` if they have not been read.
-    messages: Option<Messages>,
+    messages: Option<MarkLog>,
     /// `None` if they have not been read.
     keyed: Option<Keyed>,
     /// `None` if they have not been read.
     attempts: Option<Attempts>,
 }
 
-/// The messages and events.
-#[derive(Debug)]
-struct Messages {
-    marks: Marks,
-    /// The marks as they are stored.
-    stored: Option<Bytes>,
-}
-
 /// The calls with keys. More marks than replies are kept.
 #[derive(Debug)]
 struct Keyed {
-    marks: Marks,
-    /// The marks as they are stored.
-    stored: Option<Bytes>,
+    marks: MarkLog,
     replies: Replies,
 }
 
@@ -120,13 +111,12 @@ impl DedupLog {
         match identity {
             CallIdentity::Message(_) => {
                 let [stored] = read(backend, actor, [MESSAGES]).await?;
-                log.messages = Some(Messages { marks: Marks::read(MESSAGES, stored.clone())?, stored });
+                log.messages = Some(MarkLog::of(stored, backend, (actor, MESSAGES)).await?);
             }
             CallIdentity::Key(_) => {
                 let [stored, replies] = read(backend, actor, [KEYED, REPLIES]).await?;
-                let (marks, replies) =
-                    (Marks::read(KEYED, stored.clone())?, Replies::read(REPLIES, replies)?);
-                log.keyed = Some(Keyed { marks, stored, replies });
+                let marks = MarkLog::of(stored, backend, (actor, KEYED)).await?;
+                log.keyed = Some(Keyed { marks, replies: Replies::read(REPLIES, replies)? });
             }
             CallIdentity::Attempt(_) => {
                 let [attempts] = read(backend, actor, [ATTEMPTS]).await?;
@@ -145,11 +135,11 @@ impl DedupLog {
     pub(super) fn answer(&self, actor: &ActorAddress, call: &DedupKey) -> Result<Option<Bytes>, CallError> {
         let (key, request, keyed) = match (call, &self.keyed) {
             (DedupKey::Message(place), _) => {
-                let was_handled = self.messages.as_ref().is_some_and(|known| known.marks.has(place));
+                let was_handled = self.messages.as_ref().is_some_and(|known| known.has(place));
                 return Ok(was_handled.then(Bytes::new));
             }
             (DedupKey::Event { id, content }, _) => {
-                return match self.messages.as_ref().and_then(|known| known.marks.event(id, *content)) {
+                return match self.messages.as_ref().and_then(|known| known.event(id, *content)) {
                     Some(true) => Ok(Some(Bytes::new())),
                     Some(false) => Err(CallError::EventIdReused(actor.clone())),
                     None => Ok(None),
@@ -186,16 +176,13 @@ impl DedupLog {
     ) -> DedupLog {
         let now = u32::try_from(now).unwrap_or(u32::MAX);
         match call {
-            DedupKey::Message(place) => self.note_message(commit, |marks| marks.with(place, now)),
-            DedupKey::Event { id, content } => {
-                self.note_message(commit, |marks| marks.with_event(id, *content, now));
-            }
+            DedupKey::Message(place) => self.add_message(Mark::of_call(place, now), commit),
+            DedupKey::Event { id, content } => self.add_message(Mark::of_event(id, *content, now), commit),
             DedupKey::Keyed { key, request } => {
-                let Some(Keyed { marks, stored, replies }) = self.keyed.take() else { return self };
-                let (marks, replies) = (marks.with(key, now), replies.with(key, *request, reply, now));
-                let stored = write_marks(commit, KEYED, stored, marks.text());
+                let Some(Keyed { marks, replies }) = &mut self.keyed else { return self };
+                marks.add(KEYED, Mark::of_call(key, now), commit);
+                *replies = replies.with(key, *request, reply, now);
                 write(commit, REPLIES, replies.text().into());
-                self.keyed = Some(Keyed { marks, stored, replies });
             }
             // A turn that changes nothing may run twice.
             DedupKey::Attempt(_) if commit.is_empty() && commit.effects.is_empty() => {}
@@ -209,28 +196,41 @@ impl DedupLog {
     }
 
     /// Adds the mark of a message or event, whose part has been read.
-    fn note_message(&mut self, commit: &mut TurnCommit, add: impl FnOnce(&Marks) -> Marks) {
-        let Some(known) = &mut self.messages else { return };
-        known.marks = add(&known.marks);
-        known.stored = write_marks(commit, MESSAGES, known.stored.take(), known.marks.text());
+    fn add_message(&mut self, mark: Mark, commit: &mut TurnCommit) {
+        if let Some(messages) = &mut self.messages {
+            messages.add(MESSAGES, mark, commit);
+        }
+    }
+
+    /// About the bytes that it takes in memory, apart from the last calls of hosts.
+    pub(super) fn bytes(&self) -> u64 {
+        let of_keyed = |keyed: &Keyed| keyed.marks.bytes() + keyed.replies.bytes();
+        self.messages.as_ref().map_or(0, MarkLog::bytes) + self.keyed.as_ref().map_or(0, of_keyed)
     }
 }
 
-/// Returns `true` if the actor's stored state shows that a call was handled.
+/// Returns `true` if the actor's stored state shows that a call was handled, which the turn of this commit had not found
+/// in its log.
 pub(super) async fn was_handled(
     backend: &dyn Backend,
     actor: &ActorAddress,
     identity: &CallIdentity,
+    commit: &TurnCommit,
 ) -> Result<bool, backend::Error> {
     let key = key_of(identity);
-    let [value] = read(backend, actor, [key]).await?;
+    let [stored] = read(backend, actor, [key]).await?;
+    if let CallIdentity::Attempt(mark) = identity {
+        return Ok(Attempts::read(key, stored.as_ref())?.of(mark).is_some());
+    }
+    let before = commit.unchanged.as_ref().filter(|before| before.key == key);
+    let before = before.and_then(|before| before.value.as_ref());
+    let since = MarkLog::since(before, stored, backend, (actor, key)).await?;
     Ok(match identity {
         // Another content with this identity is as good as handled.
         CallIdentity::Message(id) if CallIdentity::is_event(id) => {
-            Marks::read(key, value)?.event(id, EventContent::new("", &Bytes::new())).is_some()
+            since.event(id, EventContent::new("", &Bytes::new())).is_some()
         }
-        CallIdentity::Message(id) | CallIdentity::Key(id) => Marks::read(key, value)?.has(id),
-        CallIdentity::Attempt(mark) => Attempts::read(key, value.as_ref())?.of(mark).is_some(),
+        CallIdentity::Message(id) | CallIdentity::Key(id) | CallIdentity::Attempt(id) => since.has(id),
     })
 }
 
@@ -250,15 +250,6 @@ async fn read<const COUNT: usize>(
 ) -> Result<[Option<Bytes>; COUNT], backend::Error> {
     let mut values = backend.read_state(actor, &keys.map(str::to_owned)).await?.into_iter();
     Ok(keys.map(|_| values.next().flatten().map(|value| value.value)))
-}
-
-/// Adds marks to a commit, which is not applied if others than `known` are stored by then. Returns them as they are
-/// stored after it.
-fn write_marks(commit: &mut TurnCommit, key: &str, known: Option<Bytes>, text: Vec<u8>) -> Option<Bytes> {
-    let value = Bytes::from(text);
-    write(commit, key, value.clone());
-    commit.unchanged = Some(StoredAs { key: key.to_owned(), value: known });
-    Some(value)
 }
 
 fn write(commit: &mut TurnCommit, key: &str, value: Bytes) {

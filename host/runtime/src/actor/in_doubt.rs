@@ -50,7 +50,7 @@ impl InDoubt {
     ) -> Result<bool, Error> {
         let was_applied = match &self.identity {
             // Correct even if another host has owned the actor since, and has changed what the turn wrote.
-            Some(identity) => was_handled(backend, actor, identity).await?,
+            Some(identity) => was_handled(backend, actor, identity, &self.commit).await?,
             None => self.is_stored(backend, actor).await?,
         };
         if !was_applied {

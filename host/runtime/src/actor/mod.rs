@@ -33,6 +33,7 @@ mod info;
 mod late_effects;
 mod lease;
 mod live;
+mod mark_log;
 mod marks;
 mod memory;
 mod outdated;
@@ -70,8 +71,9 @@ use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};
 
 /// Parses values of the host's own keys of an actor's state, and serialises the result again. For fuzzing.
 pub fn read_stored(value: &bytes::Bytes) {
-    if let Ok(marks) = marks::Marks::read("k", Some(value.clone())) {
-        let _written = marks.with("id", u32::MAX).text();
+    if let Ok(mut marks) = marks::Marks::read("k", Some(value.clone())) {
+        marks.add(marks::Mark::of_call("id", u32::MAX));
+        let _written = marks.text();
     }
     if let Ok(replies) = replies::Replies::read("k", Some(value.clone())) {
         let request = request_hash::RequestHash::new("Method", value);

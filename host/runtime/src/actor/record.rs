@@ -213,11 +213,11 @@ impl Activation {
             return false;
         }
         inner.idle_entries.cache = None;
-        let cache = std::mem::take(&mut inner.warm.cache);
+        let state = inner.warm.take_state();
         let bytes = inner.cached.bytes();
         inner.cached.shrink(bytes);
         drop(inner);
-        drop(cache);
+        drop(state);
         bytes > 0
     }
 

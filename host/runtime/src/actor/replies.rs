@@ -65,6 +65,11 @@ impl Replies {
         self.0.iter().find(|kept| kept.id == id)
     }
 
+    /// The bytes of the replies.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.iter().map(|kept| kept.reply.len() as u64).sum()
+    }
+
     /// Returns the replies with that to a call that is handled now.
     pub(super) fn with(&self, id: &str, request: RequestHash, reply: &Bytes, now: u32) -> Replies {
         if reply.len() > MAX_BYTES {

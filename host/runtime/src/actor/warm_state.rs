@@ -35,6 +35,16 @@ pub(super) struct WarmState {
 }
 
 impl WarmState {
+    /// The bytes of the state that an idle actor keeps in memory.
+    pub(super) fn state_bytes(&self) -> u64 {
+        self.cache.bytes() + self.dedup_log.as_ref().map_or(0, DedupLog::bytes)
+    }
+
+    /// Takes that state out. The next turn reads what it needs again.
+    pub(super) fn take_state(&mut self) -> (StateCache, Option<DedupLog>) {
+        (std::mem::take(&mut self.cache), self.dedup_log.take())
+    }
+
     /// The lanes of effects begin that the turn has left behind.
     pub(super) fn let_effects_leave(&mut self) {
         if let Some(lanes) = self.leaving.take() {

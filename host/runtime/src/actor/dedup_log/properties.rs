@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
+use crate::actor::marks::Marks;
 use daca_base::ErrorCode;
 
 /// Calls in the order in which they are handled: id, payload and reply, and the second.
@@ -16,14 +17,11 @@ fn calls() -> impl Strategy<Value = Vec<(String, Vec<u8>, u32)>> {
 fn log_of(calls: Vec<(String, Vec<u8>, u32)>) -> (Marks, Replies, Attempts) {
     let mut log = <(Marks, Replies, Attempts)>::default();
     for (id, bytes, second) in calls {
-        let (marks, replies, attempts) = log;
+        let (mut marks, replies, attempts) = log;
+        marks.add(Mark::of_call(&id, second));
         let reply = Bytes::from(bytes);
         let request = RequestHash::new(&id, &reply);
-        log = (
-            marks.with(&id, second),
-            replies.with(&id, request, &reply, second),
-            attempts.with(&id, &reply, second),
-        );
+        log = (marks, replies.with(&id, request, &reply, second), attempts.with(&id, &reply, second));
     }
     log
 }

@@ -5,6 +5,7 @@ use daca_base::ErrorCode;
 use daca_base::error_code::AnyCode;
 
 use super::*;
+use crate::actor::marks::Marks;
 
 fn stored(text: &'static str) -> Bytes {
     text.trim_end().into()

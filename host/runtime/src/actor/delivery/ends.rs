@@ -5,8 +5,8 @@ use tokio::sync::Notify;
 
 use crate::actor::work_queue::WorkQueue;
 
-/// The effects that have ended after which a removal is committed. A receiver remembers 256 events: these, and those that
-/// leave during the commit.
+/// The effects that have ended after which a removal is committed. A receiver remembers thousands of events: these of some
+/// publishers, and those that leave during the commits.
 pub(super) const MANY: u64 = 100;
 
 /// The removals that are due.

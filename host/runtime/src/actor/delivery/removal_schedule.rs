@@ -1,7 +1,7 @@
 //! When the host itself removes sent effects from the store, because no turn of their actor commits.
 //!
 //! The actor's next commit includes the removal, so while turns keep coming, nothing else is needed. Without one, sent
-//! effects would stay in the store and be sent again after a crash: more of them than a receiver remembers, and a host
+//! effects would stay in the store and be sent again after a crash: more of them than a receiver may remember, and a host
 //! that crashes again and again would make no progress. So the host commits the removal, in a turn of its own: after
 //! every [`MANY`](super::ends::MANY) effects, and after [`PERIOD`] in which the actor has removed none, however slowly
 //! they leave. One list has all actors that are looked at, each once, so an effect costs a count and no timer.

@@ -101,7 +101,8 @@ impl Turn<'_> {
         let Some(identity) = self.context.identity.as_ref().filter(is_marked) else { return Ok(()) };
         let actor = &self.activation.address;
         // A backend that gives up the actor waits for the end of this turn, and lets nobody read until then.
-        let looked_up = self.revoked.run_until_cancelled(was_handled(backend, actor, identity)).await;
+        let look = was_handled(backend, actor, identity, commit);
+        let looked_up = self.revoked.run_until_cancelled(look).await;
         if matches!(looked_up, Some(Ok(false))) {
             return Ok(());
         }
