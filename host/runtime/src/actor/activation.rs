@@ -226,7 +226,7 @@ impl Activation {
         inner.idle_number = services.active.idle_of(&self.agent).map(|idle| idle.push(self, now));
         let cached = inner.warm.state_bytes();
         inner.cached.set(cached);
-        inner.idle_entries = services.live.idle.idle(self, inner.warm.instance.as_ref(), cached);
+        inner.idle_entries = services.live.idle.idle(self, inner.warm.instance.as_deref(), cached);
         drop(inner);
         drop(last);
         drop((outdated, unused));

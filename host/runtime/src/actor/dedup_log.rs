@@ -69,13 +69,14 @@ impl DedupKey {
     }
 }
 
-/// The dedup log of an actor. Messages and calls with keys do not displace each other.
+/// The dedup log of an actor. Messages and calls with keys do not displace each other. Most actors have at most one of the
+/// parts.
 #[derive(Debug, Default)]
 pub(super) struct DedupLog {
     /// `None` if they have not been read.
-    messages: Option<MarkLog>,
+    messages: Option<Box<MarkLog>>,
     /// `None` if they have not been read.
-    keyed: Option<Keyed>,
+    keyed: Option<Box<Keyed>>,
     /// `None` if they have not been read.
     attempts: Option<Attempts>,
 }
@@ -111,12 +112,13 @@ impl DedupLog {
         match identity {
             CallIdentity::Message(_) => {
                 let [stored] = read(backend, actor, [MESSAGES]).await?;
-                log.messages = Some(MarkLog::of(stored, backend, (actor, MESSAGES)).await?);
+                let marks = MarkLog::of(stored, backend, (actor, MESSAGES)).await?;
+                log.messages = Some(Box::new(marks));
             }
             CallIdentity::Key(_) => {
                 let [stored, replies] = read(backend, actor, [KEYED, REPLIES]).await?;
                 let marks = MarkLog::of(stored, backend, (actor, KEYED)).await?;
-                log.keyed = Some(Keyed { marks, replies: Replies::read(REPLIES, replies)? });
+                log.keyed = Some(Box::new(Keyed { marks, replies: Replies::read(REPLIES, replies)? }));
             }
             CallIdentity::Attempt(_) => {
                 let [attempts] = read(backend, actor, [ATTEMPTS]).await?;
@@ -179,7 +181,8 @@ impl DedupLog {
             DedupKey::Message(place) => self.add_message(Mark::of_call(place, now), commit),
             DedupKey::Event { id, content } => self.add_message(Mark::of_event(id, *content, now), commit),
             DedupKey::Keyed { key, request } => {
-                let Some(Keyed { marks, replies }) = &mut self.keyed else { return self };
+                let Some(keyed) = &mut self.keyed else { return self };
+                let Keyed { marks, replies } = &mut **keyed;
                 marks.add(KEYED, Mark::of_call(key, now), commit);
                 *replies = replies.with(key, *request, reply, now);
                 write(commit, REPLIES, replies.text().into());
@@ -205,7 +208,7 @@ impl DedupLog {
     /// About the bytes that it takes in memory, apart from the last calls of hosts.
     pub(super) fn bytes(&self) -> u64 {
         let of_keyed = |keyed: &Keyed| keyed.marks.bytes() + keyed.replies.bytes();
-        self.messages.as_ref().map_or(0, MarkLog::bytes) + self.keyed.as_ref().map_or(0, of_keyed)
+        self.messages.as_deref().map_or(0, MarkLog::bytes) + self.keyed.as_deref().map_or(0, of_keyed)
     }
 }
 

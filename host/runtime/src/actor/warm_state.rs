@@ -13,7 +13,8 @@ use crate::imports::StateCache;
 /// The state that an actor keeps between turns.
 #[derive(Default)]
 pub(super) struct WarmState {
-    pub(super) instance: Option<Instance>,
+    /// In a box, because most idle actors have none.
+    pub(super) instance: Option<Box<Instance>>,
     pub(super) cache: StateCache,
     /// The schema of the stored state. `None` if it has not been read.
     pub(super) schema: Option<Schema>,

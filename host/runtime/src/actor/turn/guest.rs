@@ -111,7 +111,7 @@ impl Turn<'_> {
         schema.migrate_from(actor, &self.loaded)
     }
 
-    pub(super) async fn make_instance(&self, deadline: Instant) -> Result<Instance, CallError> {
+    pub(super) async fn make_instance(&self, deadline: Instant) -> Result<Box<Instance>, CallError> {
         let agent = &self.activation.agent;
         let (actor, live) = (&self.activation.address, &self.services.live);
         let no_room = || CallError::Fault {
@@ -123,7 +123,7 @@ impl Turn<'_> {
             live.held_back(&actor.agent_type).map_or_else(no_room, CallError::ShareExceeded)
         })?;
         agent.instances_made.fetch_add(1, Ordering::Relaxed);
-        Ok(Instance::new(&self.services.engine, &self.loaded.version, place))
+        Ok(Box::new(Instance::new(&self.services.engine, &self.loaded.version, place)))
     }
 
     pub(super) fn scope(
