@@ -88,6 +88,7 @@ async fn script(
     seen.unready = unready;
     seen.swap_fault = workload::agree(&workload).await?;
     seen.without_ticks = without_ticks(&workload, machine).await?;
+    seen.write(&history.path().with_file_name("seen.json"))?;
     let (history, seed) = (history.read()?, order.seed);
     let mut violations = checker::check(&history, &seen);
     violations.extend(checker::bounds(&history, &seen, &violations));

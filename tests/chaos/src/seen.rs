@@ -1,9 +1,14 @@
 //! What is there at the end: the ledgers, the events at the broker, the SMS at the edge, and what the hosts say.
 
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
 use crate::wire::{Entry, Recorded};
 
 /// All of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Seen {
     pub(crate) ledgers: Vec<Ledger>,
     /// Of the topic `record`, in the order of their arrival.
@@ -26,8 +31,15 @@ pub(crate) struct Seen {
     pub(crate) unstored: Vec<(String, String)>,
 }
 
+impl Seen {
+    /// Writes all of it into a file, for whoever looks for the cause of a violation.
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        std::fs::write(path, serde_json::to_vec(self)?).with_context(|| format!("writing {}", path.display()))
+    }
+}
+
 /// The ledger of an actor.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Ledger {
     pub(crate) actor: String,
     /// How many entries it says that it has.
@@ -37,7 +49,7 @@ pub(crate) struct Ledger {
 }
 
 /// An entry, as it was announced.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Event {
     /// The id of its CloudEvent.
     pub(crate) id: String,
@@ -47,7 +59,7 @@ pub(crate) struct Event {
 }
 
 /// An event by which one actor tells another of an operation, as the broker has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Told {
     /// The id of its CloudEvent.
     pub(crate) id: String,
@@ -55,7 +67,7 @@ pub(crate) struct Told {
 }
 
 /// A message or an event that was given up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct DeadLetter {
     /// The topic in which it is.
     pub(crate) topic: String,
@@ -69,7 +81,7 @@ pub(crate) struct DeadLetter {
 pub(crate) const UNKNOWN_INSTANCE: &str = "?";
 
 /// An SMS, which has the entry in its text, but for the instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Sms {
     pub(crate) actor: String,
     pub(crate) op: String,

@@ -59,7 +59,7 @@ pub(crate) struct Page {
 }
 
 /// The data of an event of the topic `record`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Recorded {
     pub(crate) actor: String,
     pub(crate) entry: Entry,

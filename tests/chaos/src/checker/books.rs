@@ -141,6 +141,15 @@ impl<'a> Books<'a> {
         })
     }
 
+    /// The same for an operation that has an entry, and has had another turn besides, whose effects may have left.
+    pub(crate) fn overwritten_turn(&self, operation: &Operation) -> Option<Known> {
+        let (asked, own) = (&operation.asked, self.own(operation));
+        let key = (asked.actor.as_str(), asked.order.kind.as_str(), asked.order.op.as_str());
+        let announced = self.announced.get(&key).into_iter().flatten();
+        let mut gone = announced.filter(|entry| !own.contains(entry));
+        gone.find_map(|entry| self.overwritten(&asked.actor, entry))
+    }
+
     /// The same for an operation without an entry, by what was announced or answered of it.
     pub(crate) fn missing(&self, actor: &str, kind: &str, op: &str) -> Option<Known> {
         let mut announced = self.announced.get(&(actor, kind, op)).into_iter().flatten().copied();

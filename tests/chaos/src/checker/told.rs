@@ -37,7 +37,9 @@ fn heard(books: &Books<'_>, operation: &Operation) -> Option<Violation> {
             Some(violation(Rule::EffectLost, "an entry for its event").explained(known))
         }
         1.. if heard.len() > own => {
-            let known = books.repeated(to, heard, own);
+            let is_told_once = heard.len() <= books.written(operation);
+            let overwritten = || books.overwritten_turn(operation).filter(|_| is_told_once);
+            let known = books.repeated(to, heard, own).or_else(overwritten);
             Some(violation(Rule::Doubled, "one entry for its event").explained(known))
         }
         _ => None,

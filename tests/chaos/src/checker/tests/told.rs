@@ -1,7 +1,7 @@
 //! The rules of the events by which one actor tells another.
 
 use super::world::{A, B, World};
-use crate::checker::Rule;
+use crate::checker::{Known, Rule};
 use crate::history::{Outcome, Way};
 use crate::wire::{CALL, EVENT, Order};
 
@@ -34,6 +34,31 @@ fn each_turn_tells_once() {
     world.violates(&[]);
     world.tell("c2", "three");
     world.violates(&[Rule::Identity]);
+}
+
+/// The turn of one host was overwritten by another host's, and the events of both had left.
+#[test]
+fn two_events_of_a_turn_that_was_overwritten_are_two_entries() {
+    let mut world = World::good();
+    world.asked(255, "c2", Way::Keyed, telling());
+    let first = world.add_at(262, A, CALL, "c2", "host1");
+    world.answered(275, "c2", Outcome::Kept(Some(first)));
+    let ledger = world.ledger();
+    let entry = ledger.last_mut().expect("it has entries");
+    entry.host = "host2".into();
+    let second = entry.clone();
+    world.announce_at(263, A, second);
+    for id in ["one", "two"] {
+        world.add_at(290, B, EVENT, "c2", "host1");
+        world.tell("c2", id);
+    }
+    assert!(world.violated().contains(&(Rule::Doubled, None)));
+    world.joins();
+    let known = Some(Known::PlacementDoesNotWait);
+    assert!(world.violated().contains(&(Rule::Doubled, known)));
+    // Each turn tells once.
+    world.add_at(290, B, EVENT, "c2", "host1");
+    assert!(world.violated().contains(&(Rule::Doubled, None)));
 }
 
 #[test]
