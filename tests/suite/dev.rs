@@ -93,6 +93,25 @@ async fn a_refused_save_is_told_once_and_a_missing_method_at_each_save() -> anyh
     Ok(())
 }
 
+/// Whoever looks for a mistake needs the version that has it.
+#[tokio::test]
+async fn a_save_whose_turns_fail_keeps_serving() -> anyhow::Result<()> {
+    let folder = project(SCRIPT)?;
+    let host = Host::start_dev(folder.clone(), "").await?;
+    for _ in 0..12 {
+        assert_eq!(host.post("/talkers/a", &Value::Null).await?.status, 200);
+    }
+    save(&folder, &SCRIPT.replace("return", "if (1) throw new Error(\"a mistake\"); return"))?;
+    until_answered(&host, 500).await?;
+    eventually("it is told", async || {
+        assert_eq!(host.post("/talkers/a", &Value::Null).await?.status, 500);
+        Ok(host.log().into_iter().any(|line| line["code"] == "dev-not-rolled-back"))
+    })
+    .await?;
+    assert_eq!(host.post("/talkers/a", &Value::Null).await?.status, 500);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_change_of_the_manifest_is_said_to_need_a_restart() -> anyhow::Result<()> {
     let folder = project(SCRIPT)?;

@@ -190,6 +190,7 @@ fn run_logged(
         data: arguments.data,
         compiled: arguments.compiled.or_else(compile::beside_this_program),
         backend: backend(arguments.backend)?,
+        rolls_back: !builds,
         log: log.clone(),
     };
     let result = runtime.block_on(serve(options, builds, shutdown));

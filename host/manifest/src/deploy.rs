@@ -21,6 +21,9 @@ pub struct DeployRules {
     pub max_error_delta: u32,
     /// The minimum number of turns of a new version for a verdict.
     pub least_turns: u32,
+    /// A version that fails too often is rolled back. Always, as far as the manifest goes: `daca dev` does not, because
+    /// its author looks for the failure.
+    pub rolls_back: bool,
     /// The versions of each agent type that are kept for rollbacks.
     pub keep: usize,
     /// A folder of components that can be deployed by digest.
@@ -81,6 +84,7 @@ pub(super) fn build(file: file::Deploy, folder: &Path, problems: &mut Problems<'
         window: file.window,
         max_error_delta: file.margin,
         least_turns: file.least_turns,
+        rolls_back: true,
         keep: file.keep as usize,
         versions: file.versions.map(|path| folder.join(path)),
         versions_line: problems.position(problems.locate(&["deploy", "versions"]).start).0,

@@ -60,11 +60,16 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
             let has = group.group.contains(word);
             group.cases.retain(|case| has || case.name.contains(word));
         }
+        if groups.iter().all(|group| group.cases.is_empty()) {
+            let names = groups.iter().map(|group| group.group.as_str()).collect::<Vec<_>>();
+            bail!("no case has {word:?} in its name, and no group; the groups are {}", names.join(", "));
+        }
     }
     let mut table = Table::default();
     match (&arguments.url, &arguments.admin) {
         (Some(app), Some(admin)) => {
             let target = Target::new(app, admin, arguments.token.clone())?;
+            target.check().await?;
             let component = arguments.component.as_deref().map(read).transpose()?;
             table.add("host", try_all(&Runner::new(target, component), &groups).await);
         }

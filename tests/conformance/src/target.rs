@@ -20,6 +20,14 @@ impl Target {
         Ok(Target { client: daca_tests::client()?, app: url(app), admin: url(admin), token })
     }
 
+    /// Fails if the admin port does not answer, or refuses the token: no case could be tried.
+    pub async fn check(&self) -> anyhow::Result<()> {
+        let asked = ok(self.admin(Method::GET, &["agents"], &[])?).await;
+        asked
+            .map(drop)
+            .with_context(|| format!("the admin port {} does not answer as that of a host", self.admin))
+    }
+
     /// Calls a method of an actor by the admin port.
     pub(crate) async fn call(
         &self,

@@ -164,6 +164,7 @@ error_codes! {
     DevBuildFailed "dev-build-failed" Notice;
     DevBuildWritesSources "dev-build-writes-sources" Notice;
     DevManifestChanged "dev-manifest-changed" Notice;
+    DevNotRolledBack "dev-not-rolled-back" Notice;
     DevNotServed "dev-not-served" Notice;
     DevNothingToBuild "dev-nothing-to-build" Setup;
     DevSourceMissing "dev-source-missing" Setup;

@@ -12,6 +12,7 @@ mod ports;
 mod shutdown;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use daca_deploy::Deployer;
@@ -41,7 +42,8 @@ impl Host {
             return Err(Error::AdminNotLoopback(options.admin).into());
         }
         descriptors::check()?;
-        let manifest = Manifest::load(&options.manifest)?;
+        let mut manifest = Manifest::load(&options.manifest)?;
+        Arc::make_mut(&mut manifest.deploy).rolls_back = options.rolls_back;
         let lifecycle = LifecycleWriter::starting();
         let (core, listener) = Core::open(options, &manifest, lifecycle.reader()).await?;
         ports::warn_of_open_callbacks(options);

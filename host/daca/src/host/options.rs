@@ -24,6 +24,8 @@ pub struct Options {
     pub compiled: Option<PathBuf>,
     /// The backend for state, events and calls.
     pub backend: BackendOptions,
+    /// A version that fails too often is rolled back. `false` for `daca dev`.
+    pub rolls_back: bool,
     /// The log, whose last lines are available on the operator's port.
     pub log: Log,
 }

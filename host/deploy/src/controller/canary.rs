@@ -61,6 +61,11 @@ impl CanaryAnalysis {
         CanaryAnalysis { rules, serving: SlidingWindow::new(serving, now), canary, successor }
     }
 
+    /// Returns `true` if a version that fails too often is rolled back.
+    pub(super) fn rolls_back(&self) -> bool {
+        self.rules.rolls_back
+    }
+
     /// The sampling interval.
     pub(super) fn interval(&self) -> Duration {
         (self.rules.window / SAMPLES).clamp(MIN_INTERVAL, MAX_INTERVAL)

@@ -3,6 +3,7 @@
 use super::canary::Failing;
 use super::{ChangeRequest, DeploymentController, VersionRuntime};
 use crate::record::{Change, Origin, Source};
+use daca_base::ErrorCode;
 
 impl<R: VersionRuntime> DeploymentController<R> {
     /// Rolls back versions that fail too often.
@@ -26,6 +27,12 @@ impl<R: VersionRuntime> DeploymentController<R> {
 
     /// Returns `true` if it is done or will be retried.
     async fn roll_back(&mut self, version: String, text: String) -> bool {
+        if !self.analysis.rolls_back() {
+            let (agent_type, code) = (&*self.agent_type, ErrorCode::DevNotRolledBack.as_str());
+            let name = self.keeper.record.name(&version);
+            tracing::warn!(agent_type, code, "{name} keeps serving, as the latest save: {text}");
+            return false;
+        }
         let change = Change::RollBack { force: true, text, only: Some(version.clone()) };
         let origin =
             Origin { source: Source::Host, initiated_by: "the host, by the rules in [deploy]".into() };

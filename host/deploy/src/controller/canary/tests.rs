@@ -11,6 +11,7 @@ fn rules() -> DeployRules {
         window: 10 * SECOND,
         max_error_delta: 10,
         least_turns: 10,
+        rolls_back: true,
         keep: 20,
         versions,
         versions_line: 1,

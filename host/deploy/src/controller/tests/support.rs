@@ -200,6 +200,7 @@ pub(in crate::controller) fn rules() -> DeployRules {
         window: Duration::from_secs(10),
         max_error_delta: 10,
         least_turns: 10,
+        rolls_back: true,
         keep: 20,
         versions: None,
         versions_line: 1,
