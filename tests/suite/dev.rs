@@ -87,6 +87,8 @@ async fn a_refused_save_is_told_once_and_a_missing_method_at_each_save() -> anyh
     let missing = until_told(&host, "script-lacks-method").await?;
     assert_eq!(missing["level"], "WARN");
     assert_eq!(missing["manifest_line"], 2);
+    let text = missing["message"].as_str().unwrap_or_default();
+    assert!(text.contains("\"Say\"") && text.contains("line 8 of the manifest"), "{text}");
     until_answered(&host, 404).await?;
     let refusals = host.log().into_iter().filter(|line| line["code"] == "script-invalid").count();
     assert_eq!(refusals, 0, "the line with dev-not-served tells of the refusal");

@@ -132,8 +132,8 @@ pub fn import_warnings(agent: &AgentType, imports: &[String]) -> Vec<Error> {
 /// The methods that the manifest calls and a script does not have. What a component has is only known to itself.
 pub fn missing_methods(agent: &AgentType, version: &ComponentVersion) -> Vec<Error> {
     let Some(script) = &version.script else { return Vec::new() };
-    let missing = agent.called.iter().filter(|method| !script.methods.contains(*method));
-    missing.map(|method| Error::lacks_method(method, &script.methods)).collect()
+    let missing = agent.called.iter().filter(|(method, _)| !script.methods.contains(*method));
+    missing.map(|(method, line)| Error::lacks_method(method, *line, &script.methods)).collect()
 }
 
 /// What is wrong with a version, though it may serve.

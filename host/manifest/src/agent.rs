@@ -45,8 +45,8 @@ pub struct AgentType {
     pub permissions: Permissions,
     /// The build of the component by `daca dev`.
     pub dev: Option<DevBuild>,
-    /// The methods that routes and subscriptions call.
-    pub called: BTreeSet<String>,
+    /// The methods that routes and subscriptions call, with the line of the manifest that first names each.
+    pub called: BTreeMap<String, usize>,
     /// The pub/sub components and topics to which the manifest itself subscribes.
     subscribed: Arc<BTreeSet<(String, String)>>,
 }
@@ -97,8 +97,8 @@ pub struct Reentrancy {
 pub(super) struct Mentions {
     /// The topics that any type subscribes to: pubsub and topic.
     pub(super) subscribed: Arc<BTreeSet<(String, String)>>,
-    /// The methods that routes and subscriptions call.
-    pub(super) called: BTreeSet<String>,
+    /// The methods that routes and subscriptions call, and the byte of the file at which each is first named.
+    pub(super) called: BTreeMap<String, usize>,
 }
 
 /// Builds an agent type from its table.
@@ -117,6 +117,7 @@ pub(super) fn build(
         });
     }
     let line = problems.position(agent.component.span().start).0;
+    let called = called.into_iter().map(|(method, at)| (method, problems.position(at).0)).collect();
     let name: Arc<str> = name.into_inner().into();
     check_names(&name, &agent, problems);
     check_weight(&name, agent.weight, problems);

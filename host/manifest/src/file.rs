@@ -1,7 +1,7 @@
 //! The manifest as written, with the defaults: one struct for each table, and one field for each key, however many they
 //! are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,13 +42,14 @@ impl Manifest {
         toml::from_str(problems.text).map_err(|error| problems.syntax(&error)).ok()
     }
 
-    /// The methods that routes and subscriptions call, by agent type.
-    pub(super) fn called(&self) -> BTreeMap<String, BTreeSet<String>> {
+    /// The methods that routes and subscriptions call, by agent type, and the byte at which each is first named.
+    pub(super) fn called(&self) -> BTreeMap<String, BTreeMap<String, usize>> {
         let of_routes = self.routes.iter().map(|route| (&route.agent, &route.call));
         let of_events = self.subscriptions.iter().filter_map(|one| one.agent.as_ref().zip(one.call.as_ref()));
-        let mut called = BTreeMap::<_, BTreeSet<_>>::new();
+        let mut called = BTreeMap::<_, BTreeMap<_, _>>::new();
         for (agent, method) in of_routes.chain(of_events) {
-            called.entry(agent.get_ref().clone()).or_default().insert(method.get_ref().clone());
+            let methods = called.entry(agent.get_ref().clone()).or_default();
+            methods.entry(method.get_ref().clone()).or_insert(method.span().start);
         }
         called
     }
