@@ -7,19 +7,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use daca_base::memory::Givers;
 
 use super::idle_entries::IdleEntries;
+use super::kept_instances::KeptInstances;
 use super::reclaim_list::{ReclaimList, Taken};
 use super::record::Activation;
 use super::worth::{Rank, Worth};
 use crate::component::Instance;
 
-/// The idle instances of types whose activation is cheap. Measured with the ChatAgent: 10,000 active actors answer about
-/// as many messages a second with 64 instances as with 8,192, and 1,000 actors a sixth fewer.
-const MAX_CHEAP: usize = 384;
 /// State of so few bytes has no entry: that costs as much as what it would give back.
 const SMALL_STATE: u64 = 1024;
 /// What it costs to read an actor's state again. It is 0.1 ms from a file, and some milliseconds from another process.
@@ -29,6 +28,7 @@ const READING: Duration = Duration::from_millis(1);
 #[derive(Default)]
 pub(super) struct IdleMemory {
     worth: Worth,
+    pub(super) kept: KeptInstances,
     cheap: ReclaimList,
     costly: ReclaimList,
     caches: ReclaimList,
@@ -89,7 +89,7 @@ impl IdleMemory {
             let lists = [&self.cheap, &self.costly, &self.caches];
             let is_evicted = match lists.map(|list| list.least(givers)) {
                 [None, None, None] => return false,
-                [Some(_), _, _] => evict_cheap(self.cheap.pop_least(givers)),
+                [Some(_), _, _] => self.evict_cheap(self.cheap.pop_least(givers)),
                 [None, Some(instance), Some(cache)] if cache.worth < instance.worth => {
                     self.evict_cache(givers)
                 }
@@ -113,14 +113,24 @@ impl IdleMemory {
 
     /// Drops cheap instances beyond the few that are kept, of the type that has most of them.
     pub(super) fn trim(&self) {
-        while self.cheap.len() > MAX_CHEAP {
-            evict_cheap(self.cheap.pop_least_of_most());
+        while self.cheap.len() > self.kept.most() {
+            self.evict_cheap(self.cheap.pop_least_of_most());
         }
     }
 
     /// All idle activations with an instance.
     pub(super) fn with_instance(&self) -> Vec<Arc<Activation>> {
         [self.cheap.all(), self.costly.all()].concat()
+    }
+
+    /// Gives up a cheap instance. It says nothing of what others are worth: cheap ones come and go with every turn.
+    fn evict_cheap(&self, taken: Option<Taken>) -> bool {
+        let Some(Taken { activation, rank, .. }) = &taken else { return false };
+        let is_evicted = activation.evict_instance(*rank);
+        if is_evicted {
+            activation.evicted.store(self.kept.evicts(), Ordering::Relaxed);
+        }
+        is_evicted
     }
 
     fn evict_cache(&self, givers: &Givers<'_>) -> bool {
@@ -140,9 +150,4 @@ impl IdleMemory {
     fn instances(&self, is_cheap: bool) -> &ReclaimList {
         if is_cheap { &self.cheap } else { &self.costly }
     }
-}
-
-/// Gives up a cheap instance. It says nothing of what others are worth: cheap ones come and go with every turn.
-fn evict_cheap(taken: Option<Taken>) -> bool {
-    taken.is_some_and(|taken| taken.activation.evict_instance(taken.rank))
 }

@@ -10,7 +10,8 @@
 //! [`schema`] records the schema of the stored state. [`dedup_log`] is the dedup log, [`stored_format`] has what is
 //! common to all of these values between releases, and [`recent_calls`] has the calls of the last seconds.
 //! [`smoke_test`] smoke-tests a version before it serves. [`live`] keeps the number of live instances within the
-//! machine's limits, and [`memory`] the host within its budget: [`idle_memory`] evicts what is worth least.
+//! machine's limits, and [`memory`] the host within its budget: [`idle_memory`] evicts what is worth
+//! least, and [`kept_instances`] says how many cheap instances are kept.
 //! [`durations`] has the histograms of the metrics, [`processors`] what turns have of the processors, and [`top`] the
 //! actors that use most, as [`usage_sampler`] compares them.
 
@@ -31,6 +32,7 @@ mod idle_memory;
 mod in_doubt;
 mod info;
 mod late_effects;
+mod kept_instances;
 mod lease;
 mod live;
 mod mark_log;

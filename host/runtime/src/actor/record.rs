@@ -43,6 +43,8 @@ pub(super) struct Activation {
     effects: Mutex<Option<(u64, LogClaim)>>,
     /// The agent has run in this activation, for more than to be told of failed effects: its end runs the agent's hook.
     pub(super) has_begun: AtomicBool,
+    /// The eviction that took its instance ([`KeptInstances::evicts`](super::kept_instances::KeptInstances::evicts)).
+    pub(super) evicted: AtomicU64,
     /// What it has used of the host.
     pub(super) used: ActorUse,
     /// Its place among the active actors, and its memory.
@@ -159,6 +161,7 @@ impl Activation {
             commits: Semaphore::new(1),
             effects: Mutex::new(None),
             has_begun: AtomicBool::new(false),
+            evicted: AtomicU64::new(0),
             used: ActorUse::default(),
             _held: (counted, reserved),
             inner: Mutex::new(inner),

@@ -69,7 +69,12 @@ impl Turn<'_> {
         let mut evictions = 0;
         loop {
             let mut instance = match warm.instance.take() {
-                Some(instance) => instance,
+                Some(instance) => {
+                    if self.loaded.version.is_cheap() {
+                        self.services.live.idle.kept.has_found();
+                    }
+                    instance
+                }
                 None => self.make_instance(deadline).await?,
             };
             let scope = Box::new(self.scope(warm, migrate_from.clone(), handled.clone(), ends_timers));
@@ -123,6 +128,9 @@ impl Turn<'_> {
             live.held_back(&actor.agent_type).map_or_else(no_room, CallError::ShareExceeded)
         })?;
         agent.instances_made.fetch_add(1, Ordering::Relaxed);
+        if self.loaded.version.is_cheap() {
+            live.idle.kept.has_missed(self.activation.evicted.load(Ordering::Relaxed));
+        }
         Ok(Box::new(Instance::new(&self.services.engine, &self.loaded.version, place)))
     }
 
