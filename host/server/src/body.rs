@@ -5,7 +5,7 @@
 
 use std::error::Error as StdError;
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -16,11 +16,12 @@ use axum::extract::{FromRequest as _, Request};
 use axum::http::{Extensions, StatusCode};
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use futures::poll;
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::answer::HttpError;
-use super::body_turns::BodyTurns;
+use super::body_turns::{BodyTurn, BodyTurns};
 use super::budget::{Budget, Held, NoRoom};
 use super::lingering::Lingering;
 use daca_base::ErrorCode;
@@ -245,13 +246,14 @@ async fn whole(
     bounds: Arc<BodyBounds>,
     mut held: Held,
 ) -> Result<Bytes, BodyError> {
-    let (largest, mut data) = (bounds.largest, Vec::<u8>::new());
+    let (largest, mut data, mut turn) = (bounds.largest, Vec::<u8>::new(), BodyTurn::default());
     while !body.is_end_stream() {
         let poll = |context: &mut Context<'_>| clock.poll_piece(&mut body, context);
-        let (piece, waited) = bounds.turns.piece(data.len(), poll).await;
+        let (piece, waited) = bounds.turns.piece(&mut turn, data.len(), poll).await;
         clock.start += waited;
         let Some(frame) = piece.transpose()? else { break };
         let Ok(piece) = frame.into_data() else { continue };
+        turn.has_read(piece.len());
         let bytes = data.len() + piece.len();
         if bytes > largest {
             return Err(BodyError::TooLarge);
@@ -259,7 +261,14 @@ async fn whole(
         if bytes > data.capacity() {
             // By itself it would grow to twice the size, and more than is counted.
             let capacity = if data.is_empty() { bytes } else { largest.min(bytes + bytes / 4) };
-            clock.start += held.cover(capacity).await?;
+            let mut covered = pin!(held.cover(capacity));
+            clock.start += match poll!(covered.as_mut()) {
+                Poll::Ready(waited) => waited,
+                Poll::Pending => {
+                    turn.end();
+                    covered.await
+                }
+            }?;
             data.reserve_exact(capacity - data.len());
         }
         data.extend_from_slice(&piece);
