@@ -51,8 +51,8 @@ const JAVASCRIPT_SDK: &[&[File]] = &[
     files!("templates/sdk/js/" => "sdk/": "package.json"),
     files!("../../" => "sdk/": "LICENSE"),
     files!("../../guest/js/src/" => "sdk/src/":
-        "actors.js" "agent.js" "check.js" "effects.js" "failures.js" "index.d.ts" "index.js" "inspect.js" "json.js"
-        "settings.js" "staging.js" "state.js" "testing.d.ts" "testing.js" "wakeups.js"
+        "actors.js" "agent.js" "check.js" "effects.js" "failures.js" "globals.d.ts" "index.d.ts" "index.js" "inspect.js"
+        "json.js" "settings.js" "staging.js" "state.js" "testing.d.ts" "testing.js" "wakeups.js"
         "host/actors.js" "host/bindings.js" "host/config.js" "host/effects.js" "host/identity.js" "host/logging.js"
         "host/pubsub.js" "host/reminders.js" "host/secrets.js" "host/state.js" "host/timers.js" "host/turn.js"
     ),
@@ -128,9 +128,10 @@ pub(super) const LANGUAGES: &[Language] = &[
         name: "ts",
         title: "TypeScript",
         setup: &[],
-        test: "node --test agent.test.ts    # with Node 22.18 or newer",
+        test: "node --test test/agent.test.ts    # with Node 22.18 or newer",
         template: texts!("ts/":
-            "README.md" "agent.test.ts" "agent.ts" "agents.toml" "gitignore" "package.json" "tsconfig.json"
+            "README.md" "agent.ts" "agents.toml" "gitignore" "package.json" "test/agent.test.ts" "test/tsconfig.json"
+            "tsconfig.json"
         ),
         sdk: JAVASCRIPT_SDK,
         links: JAVASCRIPT_LINKS,
