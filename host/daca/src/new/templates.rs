@@ -82,11 +82,11 @@ const RUST_SDK: &[&[File]] = &[
 const PYTHON_SDK: &[&[File]] = &[
     files!("../../guest/python/" => "sdk/": "LICENSE" "README.md" "pyproject.toml" "setup.py"),
     files!("../../guest/python/src/" => "sdk/src/":
-        "daca/__init__.py" "daca/_host.py" "daca/_turn.py" "daca/_wakeups.py" "daca/activation.py" "daca/actors.py"
-        "daca/agents.py" "daca/bindings.py" "daca/component.py" "daca/config.py" "daca/dapr.py" "daca/effects.py"
-        "daca/failures.py" "daca/identity.py" "daca/json.py" "daca/log.py" "daca/py.typed" "daca/pytest_plugin.py"
-        "daca/reminders.py" "daca/secrets.py" "daca/state.py" "daca/testing.py" "daca/timers.py" "daca/traces.py"
-        "daca/typed.py"
+        "daca/__init__.py" "daca/_host.py" "daca/_loop.py" "daca/_turn.py" "daca/_wakeups.py" "daca/activation.py"
+        "daca/actors.py" "daca/agents.py" "daca/bindings.py" "daca/component.py" "daca/config.py" "daca/dapr.py"
+        "daca/effects.py" "daca/failures.py" "daca/identity.py" "daca/json.py" "daca/log.py" "daca/py.typed"
+        "daca/pytest_plugin.py" "daca/reminders.py" "daca/secrets.py" "daca/state.py" "daca/testing.py"
+        "daca/timers.py" "daca/traces.py" "daca/typed.py"
         "daca/build/__init__.py" "daca/build/command.py" "daca/build/component.py" "daca/build/describe.py"
         "daca/build/entry.py" "daca/build/memory.py" "daca/build/uses.py" "daca/build/world.py"
     ),
