@@ -43,7 +43,9 @@ const shownPath = (file) => relative(process.cwd(), file) || ".";
 function faultOf(entry, { location, text }) {
   if (!location) return `${shownPath(entry)}: ${text}`;
   // It imports nothing but the SDK and the entry, of which it needs the default export.
-  if (OWN_ENTRIES.includes(location.file)) return `${shownPath(entry)}: ${/import "default"/.test(text) ? NO_AGENT : text}`;
+  if (OWN_ENTRIES.includes(location.file)) {
+    return `${shownPath(entry)}: ${/import "default"/.test(text) ? NO_AGENT : text}`;
+  }
   const place = `${location.file}:${location.line}:${location.column + 1}`;
   const [, name] = /^Could not resolve "(.+)"$/.exec(text) ?? [];
   if (name === undefined || /^[./#]/.test(name)) return `${place}: ${text}`;
@@ -52,8 +54,9 @@ function faultOf(entry, { location, text }) {
   return `${place}: ${text}: is it installed? npm install ${installed}`;
 }
 
-const needsNode = (name) => `"${name}" is a module of Node, which an agent does not have: use what @daca/sdk has instead, ` +
-  "such as bindings and config, or a package for browsers";
+const needsNode = (name) =>
+  `"${name}" is a module of Node, which an agent does not have: ` +
+  "use what @daca/sdk has instead, such as bindings and config, or a package for browsers";
 
 /** What the outputs import of outside. */
 const importsOf = ({ outputs }) => Object.values(outputs)
@@ -155,7 +158,9 @@ async function bundled(entry, hooks, engine) {
     conditions: engine.conditions,
   }));
   const foreign = importsOf(result.metafile).filter((path) => !/^(daca|wasi):/.test(path));
-  if (foreign.length > 0) throw new BuildError(`${shownPath(entry)}: ${foreign.join(", ")} is not available in an agent`);
+  if (foreign.length > 0) {
+    throw new BuildError(`${shownPath(entry)}: ${foreign.join(", ")} is not available in an agent`);
+  }
   const script = outputOf(result, ".js").replace(/\n?\/\/# sourceMappingURL=.*\n?$/, "");
   return { script: engine.finish(script), map: outputOf(result, ".map"), imports: importsOf(result.metafile) };
 }
@@ -189,7 +194,8 @@ export async function bundleScript(entry) {
   const external = { name: "sdk", setup: (build) => build.onResolve({ filter: /^@daca\/sdk$/ }, ({ path }) => ({ path, external: true })) };
   // The host makes generators of async functions itself, and refuses an `await` outside of them.
   const supported = { "top-level-await": false };
-  const result = await told(resolve(entry), () => bundle({ entryPoints: [resolve(entry)], plugins: [external], supported }));
+  const entryPoints = [resolve(entry)];
+  const result = await told(entry, () => bundle({ entryPoints, plugins: [external], supported }));
   return result.outputFiles[0].text;
 }
 
