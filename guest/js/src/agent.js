@@ -1,5 +1,5 @@
 // What makes a class an agent: which of its methods callers reach, and how a call becomes a method's.
-import { string } from "./check.js";
+import { options, string } from "./check.js";
 import { Failed, Failure, NotFound } from "./failures.js";
 import { headOf, inspect } from "./inspect.js";
 import { asBytes, fromBytes, fromPayload, toBytes, utf8 as toUtf8, whole } from "./json.js";
@@ -8,8 +8,9 @@ import { asBytes, fromBytes, fromPayload, toBytes, utf8 as toUtf8, whole } from 
 const HOOKS = ["activate", "deactivate", "onReminder", "onTimer", "onEffectFailed", "migrate"];
 
 /** Makes a class an agent. Its methods are those of the agent, by their names; `_name` and `#name` stay its own. */
-export function agent(Class, { schema, migrates = [] } = {}) {
+export function agent(Class, more = {}) {
   if (typeof Class !== "function" || !Class.prototype) throw new TypeError("agent() takes a class");
+  const { schema, migrates = [] } = options(more, "the second value of agent()", ["schema", "migrates"]);
   const methods = [];
   const hooks = [];
   for (let proto = Class.prototype; proto && proto !== Object.prototype; proto = Object.getPrototypeOf(proto)) {
@@ -120,12 +121,17 @@ export function faultOf(thrown) {
   }
 }
 
+/** What engines throw when there is no memory for an error: QuickJS `null`, StarlingMonkey the text. */
+const OUT_OF_MEMORY = [null, "out of memory"];
+
 /** A thrown value with its stack and its cause. Never throws. */
 export function textOf(thrown) {
-  // It is what the engine throws when there is no memory for an error.
-  if (thrown === null) return "the agent threw null: perhaps its memory is exhausted, the limit `memory` of its type";
   const text = inspect(thrown);
-  return bounded(isError(thrown) ? text : `the agent threw ${text}`);
+  if (isError(thrown)) return bounded(text);
+  const cause = OUT_OF_MEMORY.includes(thrown)
+    ? ". The engine throws the same when its memory is exhausted, the limit `memory` of its type" : "";
+  const shown = typeof thrown === "string" ? JSON.stringify(thrown) : text;
+  return bounded(`the agent threw a value that is no Error, and so has no stack: ${shown}${cause}`);
 }
 
 function isError(thrown) {

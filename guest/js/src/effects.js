@@ -2,7 +2,7 @@
 import * as pubsub from "#host/pubsub";
 import * as outputs from "#host/bindings";
 import * as outcomes from "#host/effects";
-import { options, string } from "./check.js";
+import { record, string } from "./check.js";
 import { ask } from "./failures.js";
 import { asBytes, fromBytes, text, toBytes, utf8 } from "./json.js";
 
@@ -33,7 +33,7 @@ export function publish(topic, event) {
 const data = (value) => (value === undefined ? new Uint8Array() : typeof value === "string" ? utf8(value) : toBytes(value));
 
 function pairs(metadata) {
-  return Object.entries(options(metadata ?? {}, "the metadata")).map(([name, value]) => {
+  return Object.entries(record(metadata ?? {}, "the metadata")).map(([name, value]) => {
     const isPlain = ["string", "number", "boolean", "bigint"].includes(typeof value);
     return [string(name, "a name"), string(isPlain ? String(value) : value, `the metadata's value ${name}`)];
   });

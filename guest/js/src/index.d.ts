@@ -111,7 +111,7 @@ export const actors: {
   invoke<T = unknown>(type: string, id: string, method: string, payload?: unknown): T;
 };
 
-/** When a reminder or timer fires, in milliseconds. */
+/** When a reminder or timer fires, in milliseconds. It has no other keys than these. */
 export interface Schedule {
   /** From the commit of this turn to the first firing. 0 fires at once. */
   due?: number;
@@ -124,8 +124,11 @@ export interface Registration extends Schedule {
   data: unknown;
 }
 export interface WakeUps {
-  /** Stages a registration. It replaces one of the same name. Each firing carries the data. */
-  register(name: string, when: Schedule, data?: unknown): void;
+  /**
+   * Stages a registration. It replaces one of the same name. Each firing carries the data, which are no part of the
+   * schedule.
+   */
+  register(name: string, when: Schedule & { data?: never }, data?: unknown): void;
   /** Stages the removal of a registration. */
   unregister(name: string): void;
   /** The registration of a name. */

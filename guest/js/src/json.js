@@ -72,12 +72,17 @@ function refuseHalves(key, value) {
   return value;
 }
 
-/** The value of a payload: what is no JSON is the caller's fault, and so is half of a surrogate pair, which is no text. */
+/**
+ * The value of a payload: what is no JSON is the caller's fault, and so is half of a surrogate pair, which is no text.
+ * Anything else is not: the engine may be out of memory, or of stack.
+ */
 export function fromPayload(bytes) {
   try {
     return fromBytes(bytes, refuseHalves);
-  } catch (e) {
-    throw new Invalid(`the payload is not JSON: ${e.message}`);
+  } catch (thrown) {
+    // The decoder's, for bytes that are not UTF-8, is a TypeError.
+    const isRefused = thrown instanceof SyntaxError || thrown instanceof TypeError;
+    throw isRefused ? new Invalid(`the payload is not JSON: ${thrown.message}`) : thrown;
   }
 }
 

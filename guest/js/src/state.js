@@ -33,7 +33,7 @@ export const state = {
   /** Stages a write. `ttl` is in seconds. */
   set(key, value, more = {}) {
     const name = named(key);
-    const ttl = seconds(options(more, "the third value of set()").ttl);
+    const ttl = seconds(options(more, "the third value of set()", ["ttl"]).ttl);
     const bytes = toBytes(value);
     ask(() => store.set(name, bytes, ttl));
   },

@@ -2,7 +2,7 @@
 //
 // A turn is all or nothing here, too: when a method throws, its writes and effects are gone, and so is the instance.
 import { Activation, failureOf, faultOf, openFailure, unheardFailure } from "./agent.js";
-import { string } from "./check.js";
+import { options as checked, string } from "./check.js";
 import { ask, Failed, Failure, Invalid, NotFound } from "./failures.js";
 import { fromBytes, toBytes } from "./json.js";
 import { settled, within } from "./host/turn.js";
@@ -13,6 +13,8 @@ import { HOOKS, passOn, Turn } from "./staging.js";
 const TRIES = 8;
 /** The wait before the second try, which doubles with each further one, and the longest. */
 const [FIRST_WAIT, LONGEST_WAIT] = [500, 60_000];
+/** The keys of its options. */
+const OPTIONS = ["type", "now", "config", "secrets", "bindings", "actors"];
 
 /**
  * A host with one agent type.
@@ -36,7 +38,7 @@ export class TestHost {
   constructor(definition, options = {}) {
     new Activation(definition);
     this.#definition = definition;
-    this.#options = options;
+    this.#options = checked(options, "the second value of TestHost", OPTIONS);
     this.#now = Number(options.now ?? Date.parse("2026-01-01T00:00:00Z"));
   }
 

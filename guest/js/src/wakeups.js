@@ -10,7 +10,7 @@ const optional = (value, what) => (value === undefined || value === null ? null 
 const named = (name) => string(name, "the name");
 
 function schedule(when = {}) {
-  const { due = 0, period, ttl } = options(when, "the schedule");
+  const { due = 0, period, ttl } = options(when, "the schedule", ["due", "period", "ttl"]);
   return { dueMs: millis(due, "due"), periodMs: optional(period, "period"), ttlMs: optional(ttl, "ttl") };
 }
 

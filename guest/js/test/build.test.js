@@ -85,9 +85,24 @@ test("errors name file, line and column of the author's source", async () => {
   await refused("export default 7;\n", /no agent/);
   await refused('import { readFileSync } from "node:fs";\nimport { agent } from "@daca/sdk";\nexport default agent(class { M() { return readFileSync("x"); } });\n', /node:fs/);
   await refused('import { gone } from "./gone.js";\nexport default gone;\n', /agent\.ts:1:\d+.*gone/);
+  const place = (entry) => relative(process.cwd(), entry);
+  const node = 'is a module of Node, which an agent does not have: use what @daca/sdk has instead, such as bindings and config, or a package for browsers';
+  for (const name of ["fs", "node:fs"]) {
+    const source = `import { agent } from "@daca/sdk";\nimport * as fs from "${name}";\nexport default agent(class { M() { return fs.readFileSync("x"); } });\n`;
+    await refused(source, (entry) => `${place(entry)}:2:21: "${name}" ${node}`);
+  }
+  await refused('import "@gone/package/part";\nexport default 7;\n', /agent\.ts:1:8: Could not resolve "@gone\/package\/part": is it installed\? npm install @gone\/package$/);
+  await refused("export const a = 7;\n", (entry) => `${place(entry)}: the default export is no agent: write \`export default agent(MyClass)\``);
   // The path leads to the file from here.
   const thrown = (entry) => `${relative(process.cwd(), entry)}:2: it throws while it is loaded: at the top`;
   await refused('import { agent } from "@daca/sdk";\nthrow new Error("at the top");\nexport default agent(class {});\n', thrown);
+});
+
+test("an entry that is no file is named", async () => {
+  for (const make of [buildComponent, bundleScript]) {
+    await assert.rejects(make("nope.ts"), (e) => e.constructor.name === "BuildError" && e.message === "nope.ts: there is no such file");
+    await assert.rejects(make(here("types")), /types: it is no file/);
+  }
 });
 
 test("a class that cannot be made is refused with the line of its author", async () => {
@@ -104,6 +119,8 @@ test("what needs Node is refused before it runs there", async () => {
   const source = `import { agent } from "@daca/sdk";\nimport { writeFileSync } from "node:fs";\nwriteFileSync(${JSON.stringify(written)}, "");\nexport default agent(class {});\n`;
   await refused(source, /node:fs/);
   await assert.rejects(readFile(written), { code: "ENOENT" });
+  await writeFile(join(folder, "agent.ts"), source);
+  await assert.rejects(bundleScript(join(folder, "agent.ts")), /agent\.ts:2:31: "node:fs" is a module of Node/);
   await rm(folder, { recursive: true });
 });
 

@@ -205,6 +205,14 @@ test("wrong values are refused with what is wrong, and not by the engine", async
     [() => state.set("a", 1, { ttl: 0.5 }), /ttl, in seconds, must be a whole number from 0 to 4294967295, and is 0.5/],
     [() => state.set("a", 1, { ttl: 2 ** 32 }), /ttl/],
     [() => state.set("a", 1, 60), /the third value/],
+    [() => state.set("a", 1, { tll: 60 }), /the third value of set\(\) must not have the key "tll": its keys are ttl/],
+    [() => reminders.register("a", { du: 1 }), /the schedule must not have the key "du": its keys are due, period, ttl/],
+    [() => timers.register("a", { due: 1, Period: 1 }), /the schedule must not have the key "Period"/],
+    [() => timers.register("a", new Date(5)), /the schedule must be an object, and is of the kind Date/],
+    [() => timers.register("a", [5]), /the schedule must be an object, and is an array/],
+    [() => reminders.register("a", Promise.resolve({ due: 1 })), /of the kind Promise/],
+    [() => bindings.send("sms", "create", "x", new Map([["to", 1]])), /the metadata must be an object, and is of the kind Map/],
+    [() => bindings.invoke("sms", "create", "x", ["to"]), /the metadata must be an object, and is an array/],
     [() => state.delete(undefined), /the key/],
     [() => state.getMany(["a", 1]), /the key/],
     [() => state.getMany("ab"), /an array/],
@@ -226,6 +234,15 @@ test("wrong values are refused with what is wrong, and not by the engine", async
   for (const schema of ["", "x".repeat(65), 1]) {
     assert.throws(() => agent(class { migrate() {} }, { schema }), /TypeError: schema must/);
   }
+});
+
+test("a key that no option has is refused with those that it has", () => {
+  class Plain {}
+  for (const [call, message] of [
+    [() => agent(Plain, { schem: "2" }), /the second value of agent\(\) must not have the key "schem": its keys are schema, migrates/],
+    [() => agent(Plain, "2"), /the second value of agent\(\) must be an object, and is a string/],
+    [() => new TestHost(agent(Plain), { binding: {} }), /TestHost must not have the key "binding": its keys are type, now, .*bindings/],
+  ]) assert.throws(call, (e) => e instanceof TypeError && message.test(e.message), String(call));
 });
 
 test("whatever an agent throws is a failure of the contract", () => {
@@ -322,7 +339,38 @@ test("a line of the log has all of a value", () => {
     [new Map([["a", new Set([1n])]]), 'Map {"a" => Set {1n}}'], [new Date(0), '"1970-01-01T00:00:00.000Z"'],
     [Uint8Array.of(1, 2), "Uint8Array [1,2]"], [[Promise.resolve(), Symbol("s"), /x/g], "[[object Promise],Symbol(s),/x/g]"],
   ]) assert.equal(inspect(value), shown);
-  assert.equal(failureOf({ a: 1 }).val, 'the agent threw {"a":1}');
+});
+
+test("what is thrown and no error is shown, and memory is named only where it may be the cause", () => {
+  const start = "the agent threw a value that is no Error, and so has no stack: ";
+  for (const [thrown, shown] of [[{ a: 1 }, '{"a":1}'], ["a text", '"a text"'], [undefined, "undefined"], [5, "5"]]) {
+    assert.equal(failureOf(thrown).val, start + shown);
+  }
+  for (const thrown of [null, "out of memory"]) {
+    assert.ok(failureOf(thrown).val.startsWith(start + JSON.stringify(thrown)));
+    assert.match(failureOf(thrown).val, /The engine throws the same when its memory is exhausted/);
+  }
+});
+
+test("a payload that the engine cannot read is the caller's fault only if it is not JSON", (t) => {
+  const { actor } = exportsOf(() => counter);
+  const answer = (bytes) => inTurn(() => {
+    try {
+      return actor.invoke("Add", bytes);
+    } catch ({ tag, val }) {
+      return { tag, val };
+    }
+  }).result;
+  for (const bytes of [[0x7b], [0x22, 0xff, 0x22]]) {
+    const { tag, val } = answer(Uint8Array.from(bytes));
+    assert.deepEqual([tag, val.slice(0, 24)], ["invalid", "the payload is not JSON:"]);
+  }
+  for (const thrown of [new Error("out of memory"), new RangeError("Maximum call stack"), null, "out of memory"]) {
+    const parse = t.mock.method(JSON, "parse", () => { throw thrown; });
+    const { tag, val } = answer(Uint8Array.of(0x31));
+    parse.mock.restore();
+    assert.equal(tag, "failed", val);
+  }
 });
 
 test("a failure on purpose has its message for the caller, and its cause for the log", async () => {

@@ -1,7 +1,8 @@
 // From the entry of an agent to a component, and to a single script.
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { isBuiltin } from "node:module";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 import { placeIn } from "../src/frames.js";
@@ -11,20 +12,55 @@ import { engineOf } from "./engines.js";
 import { lineTable } from "./frames.js";
 import { PACKAGE, optionalExports, worldOf, writeWorld } from "./world.js";
 
+/** The modules that a build begins with: they are no files of the author. */
+const OWN_ENTRIES = ["daca-entry.js", "daca-described.js"];
+const NO_AGENT = "the default export is no agent: write `export default agent(MyClass)`";
+
 /** The SDK's own files, whose lines are no use to an author. */
 const SOURCES = join(PACKAGE, "src");
 
-/** Runs `call`, and makes esbuild's errors one text of `file:line:column: message`. */
-async function told(call) {
+/** Runs `call` for an entry, and makes esbuild's errors one text of `file:line:column: message`. */
+async function told(entry, call) {
+  await checkIsFile(entry);
   try {
     return await call();
   } catch (e) {
     if (!Array.isArray(e?.errors)) throw e;
-    const lines = e.errors.map(({ location, text }) =>
-      location ? `${location.file}:${location.line}:${location.column + 1}: ${text}` : text);
-    throw new BuildError(lines.join("\n"));
+    throw new BuildError(e.errors.map((error) => faultOf(entry, error)).join("\n"));
   }
 }
+
+async function checkIsFile(entry) {
+  const found = await stat(entry).catch(() => undefined);
+  if (!found) throw new BuildError(`${shownPath(entry)}: there is no such file`);
+  if (!found.isFile()) throw new BuildError(`${shownPath(entry)}: it is no file: name the module of the agent`);
+}
+
+/** The path of a file as esbuild writes it: from here. */
+const shownPath = (file) => relative(process.cwd(), file) || ".";
+
+/** What is wrong, in a file of the author. */
+function faultOf(entry, { location, text }) {
+  if (!location) return `${shownPath(entry)}: ${text}`;
+  // It imports nothing but the SDK and the entry, of which it needs the default export.
+  if (OWN_ENTRIES.includes(location.file)) {
+    return `${shownPath(entry)}: ${/import "default"/.test(text) ? NO_AGENT : text}`;
+  }
+  const place = `${location.file}:${location.line}:${location.column + 1}`;
+  const [, name] = /^Could not resolve "(.+)"$/.exec(text) ?? [];
+  if (name === undefined || /^[./#]/.test(name)) return `${place}: ${text}`;
+  if (isBuiltin(name)) return `${place}: ${needsNode(name)}`;
+  const [, installed] = /^((?:@[^/]+\/)?[^/]+)/.exec(name);
+  return `${place}: ${text}: is it installed? npm install ${installed}`;
+}
+
+const needsNode = (name) =>
+  `"${name}" is a module of Node, which an agent does not have: ` +
+  "use what @daca/sdk has instead, such as bindings and config, or a package for browsers";
+
+/** What the outputs import of outside. */
+const importsOf = ({ outputs }) => Object.values(outputs)
+  .flatMap(({ imports = [] }) => imports.filter(({ external }) => external).map(({ path }) => path));
 
 /** The text of the one output whose path ends so. */
 const outputOf = ({ outputFiles }, end) => outputFiles.find(({ path }) => path.endsWith(end)).text;
@@ -36,7 +72,7 @@ const describing = (entry) => `export * as module from ${JSON.stringify(entry)};
 async function described(entry, folder, engine) {
   const name = "described.mjs";
   const stdin = { contents: describing(entry), loader: "js", resolveDir: process.cwd(), sourcefile: "daca-described.js" };
-  const result = await told(() => build({
+  const result = await told(entry, () => build({
     bundle: true, stdin, format: "esm", logLevel: "silent", platform: "node", plugins: [own(engine)],
     // It is written elsewhere, but the sources in its map are named from here.
     outfile: join(process.cwd(), name),
@@ -55,7 +91,7 @@ async function described(entry, folder, engine) {
   });
   const definition = module.default;
   if (!definition?.Class) {
-    throw new BuildError(`${entry}: the default export is no agent: write \`export default agent(MyClass)\``);
+    throw new BuildError(`${entry}: ${NO_AGENT}`);
   }
   const fault = await faultOfInstance(definition, within);
   if (fault) throw refused("the class cannot be made", fault.reason);
@@ -117,18 +153,16 @@ function entryModule(entry, hooks, { first, last }) {
 /** The bundle of a component whose class has these hooks: its text, its source map, and the interfaces that it imports. */
 async function bundled(entry, hooks, engine) {
   const stdin = { contents: entryModule(resolve(entry), hooks, engine), loader: "js", resolveDir: process.cwd(), sourcefile: "daca-entry.js" };
-  const result = await told(() => bundle({
+  const result = await told(entry, () => bundle({
     stdin, outfile: join(process.cwd(), "agent.js"), sourcemap: "external", sourcesContent: false, plugins: [own(engine)],
     conditions: engine.conditions,
   }));
-  const imports = Object.values(result.metafile.outputs)
-    .flatMap(({ imports = [] }) => imports.filter(({ external }) => external).map(({ path }) => path));
-  const foreign = imports.filter((path) => !/^(daca|wasi):/.test(path));
+  const foreign = importsOf(result.metafile).filter((path) => !/^(daca|wasi):/.test(path));
   if (foreign.length > 0) {
-    throw new BuildError(`${entry}: ${foreign.join(", ")} is not available in an agent: it needs Node`);
+    throw new BuildError(`${shownPath(entry)}: ${foreign.join(", ")} is not available in an agent`);
   }
   const script = outputOf(result, ".js").replace(/\n?\/\/# sourceMappingURL=.*\n?$/, "");
-  return { script: engine.finish(script), map: outputOf(result, ".map"), imports };
+  return { script: engine.finish(script), map: outputOf(result, ".map"), imports: importsOf(result.metafile) };
 }
 
 /** Builds a component with an engine, `quickjs` or `starlingmonkey`. Returns its bytes. */
@@ -160,7 +194,8 @@ export async function bundleScript(entry) {
   const external = { name: "sdk", setup: (build) => build.onResolve({ filter: /^@daca\/sdk$/ }, ({ path }) => ({ path, external: true })) };
   // The host makes generators of async functions itself, and refuses an `await` outside of them.
   const supported = { "top-level-await": false };
-  const result = await told(() => bundle({ entryPoints: [resolve(entry)], plugins: [external], supported }));
+  const entryPoints = [resolve(entry)];
+  const result = await told(entry, () => bundle({ entryPoints, plugins: [external], supported }));
   return result.outputFiles[0].text;
 }
 

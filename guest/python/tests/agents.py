@@ -13,6 +13,12 @@ from daca import (
     state, timers,
 )
 
+#: What `asks_asyncio` takes. The last one fails in a component alone, which has no sockets.
+ENTRY_POINTS = [
+    "gather", "run", "runner", "new_event_loop", "get_event_loop", "create_task", "to_thread", "wait_for",
+    "timeout", "task_group", "queue", "lock", "open_connection", "selector_loop",
+]
+
 
 class Size(enum.Enum):
     SMALL = "small"
@@ -134,6 +140,33 @@ class Counter:
     @method
     async def sleeps(self) -> None:
         await asyncio.sleep(1)
+
+    @method
+    async def asks_asyncio(self, name: str) -> Any:
+        """Uses one of the entry points of asyncio that need a loop."""
+        later = (self._count() for _ in range(2))
+        match name:
+            case "gather": await asyncio.gather(*later)
+            case "run": asyncio.run(next(later))
+            case "runner": asyncio.Runner().run(next(later))
+            case "new_event_loop": asyncio.new_event_loop()
+            case "get_event_loop": asyncio.get_event_loop().run_until_complete(next(later))
+            case "create_task": await asyncio.create_task(next(later))
+            case "to_thread": await asyncio.to_thread(str)
+            case "wait_for": await asyncio.wait_for(next(later), 1)
+            case "timeout":
+                async with asyncio.timeout(1):
+                    pass
+            case "task_group":
+                async with asyncio.TaskGroup():
+                    pass
+            case "queue": await asyncio.Queue().get()
+            case "lock":
+                lock = asyncio.Lock()
+                await lock.acquire()
+                await lock.acquire()
+            case "open_connection": await asyncio.open_connection("localhost", 1)
+            case "selector_loop": asyncio.SelectorEventLoop()
 
     @method
     def draw(self) -> float:

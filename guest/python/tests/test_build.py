@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from agents import ENTRY_POINTS
 
 from daca.build.command import main
 from daca.build.component import BuildError, build_component, describe
@@ -150,6 +151,9 @@ def run_in_wasmtime(component: bytes) -> None:
     assert first("Order", '{"name":1}').payload == "item.name must be a string, and is a number"
     assert first("Nothing", "").tag == "not-found"
     assert "an agent has no event loop" in first("Sleeps", "").payload
+    for name in ENTRY_POINTS:
+        told = first("AsksAsyncio", f'"{name}"').payload
+        assert "an agent has no event loop: call the host without asyncio, await one" in told, (name, told)
     assert first("Denied", "").payload == "denied"
     level, _, told = host.log[-1]
     assert level == "error" and "\ncaused by HostError: denied: not here\n" in told

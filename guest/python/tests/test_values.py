@@ -1,7 +1,9 @@
 """Payloads and replies: JSON as types, and what is refused."""
 
+import asyncio
+
 import pytest
-from agents import Counter
+from agents import ENTRY_POINTS, Counter
 
 from daca import Failed, Invalid, json
 
@@ -93,6 +95,16 @@ def test_the_deepest_value_is_written_and_read():
     assert json.loads(json.dumps(deepest)) == deepest
     with pytest.raises(ValueError):
         json.dumps([deepest])
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+@pytest.mark.parametrize("name", ENTRY_POINTS[:-1])
+def test_what_needs_an_event_loop_says_what_to_do_instead(a, name):
+    with pytest.raises(Failed, match="an agent has no event loop: call the host without asyncio, await one") as raised:
+        a.call("AsksAsyncio", name)
+    assert str(raised.value).count("an agent has no event loop") == 1
+    # A test itself may have one.
+    asyncio.new_event_loop().close()
 
 
 def test_coroutines_are_driven_to_their_end(a):

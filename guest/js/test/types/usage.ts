@@ -1,5 +1,5 @@
 // How authors use the declarations: the type checker reads it, and nothing runs it.
-import { agent, state, type EffectFailure, type FailedEffect } from "@daca/sdk";
+import { agent, reminders, state, type EffectFailure, type FailedEffect } from "@daca/sdk";
 import { TestHost } from "@daca/sdk/testing";
 
 class Shop {
@@ -16,6 +16,15 @@ class Shop {
     const { item }: { item: string } = state.get("order", { item: "", price: 1 });
     const absent: string | undefined = state.get<string>("absent");
     return [count === 5, owner === "x", isOpen === true, orders, names, total, all, item, absent];
+  }
+  Delay(ms: number) {
+    const { data, ...rest } = reminders.get("r") ?? { data: null };
+    reminders.register("r", { ...rest, due: ms }, data);
+    // @ts-expect-error: there is no such key
+    reminders.register("r", { du: ms });
+    const registration = reminders.get("r");
+    // @ts-expect-error: the data are a value of their own
+    if (registration) reminders.register("r", registration);
   }
   onEffectFailed(effect: FailedEffect, reason: EffectFailure) {
     // @ts-expect-error: there is no such code

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import json, traces
+from ._loop import NeverSettles, explain
 from .agents import Definition
 from .failures import Failure, HostError, NotFound
 
@@ -86,10 +87,6 @@ class Activation:
         return self._instance
 
 
-class NeverSettles(RuntimeError):
-    """A coroutine awaits what nothing in an agent can bring about."""
-
-
 def finished(result: Any) -> Any:
     """The result of a method. That of an `async def` is driven to its end: calls of the host wait by themselves."""
     return _drive(result) if inspect.iscoroutine(result) else result
@@ -104,16 +101,7 @@ def _drive(coroutine: Coroutine[Any, Any, Any]) -> Any:
             except StopIteration as end:
                 return end.value
             # A bare `yield`, such as that of `asyncio.sleep(0)`, only lets others go first.
-            error = None if awaited is None else NeverSettles(
-                f"the method awaits {type(awaited).__name__}, which nothing settles: an agent has no event loop. "
-                "Calls of the host wait by themselves; for later work use reminders and timers"
-            )
-    except RuntimeError as e:
-        if "no running event loop" in str(e):
-            e.add_note(
-                "an agent has no event loop: call the host without asyncio, and use reminders and timers to wait"
-            )
-        raise
+            error = None if awaited is None else NeverSettles(awaited)
     finally:
         coroutine.close()
 
@@ -122,6 +110,7 @@ def failure_of(raised: BaseException) -> tuple[str, str]:
     """What an exception is to the host: the case, and the text that people read."""
     if isinstance(raised, Failure):
         return raised.case, str(raised)
+    explain(raised)
     return "failed", traces.text_of(raised)
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from . import _host, log, traces
+from ._loop import refuse_loops
 from .activation import Activation, cause_of, failed_effect, failure_of
 from .agents import Definition
 
@@ -27,6 +28,7 @@ class Component:
         self._is_fresh = True
         _host.use({**interfaces, "logging": _logging(interfaces["logging"])})
         log.install()
+        refuse_loops()
         # What is printed is a line of the log at once, and not when a buffer is full.
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]

@@ -3,16 +3,19 @@
 A turn is all or nothing here, too: when a method raises, its writes and effects are gone, and so is the instance.
 """
 
+import asyncio
 import dataclasses
 import logging
+import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import Any, Iterator
 from unittest import mock
 
 from . import _host, json
+from ._loop import refuse_loop
 from ._turn import Line, Published, Sent, StoredActor, Turn, WakeUp
 from .activation import Activation, FailedEffect, cause_of, failure_of
 from .agents import definition
@@ -206,17 +209,26 @@ class TestActor:
 
 @contextmanager
 def _within(turn: Turn, now_ms: int) -> Iterator[None]:
-    """Makes the turn's interfaces those of the SDK, and its clock that of `time`."""
+    """Makes the turn's interfaces those of the SDK, and its clock that of `time`. There is no event loop to be had."""
     handler, root = Handler(), logging.getLogger()
     level = root.level
     before = _host.use(turn.interfaces())
     root.addHandler(handler)
     if level == logging.WARNING:
         root.setLevel(logging.INFO)
+    replaced: list[tuple[Any, str, Any]] = [
+        (time, "time", lambda: now_ms / 1000),
+        (time, "time_ns", lambda: now_ms * 1_000_000),
+        (asyncio, "new_event_loop", refuse_loop),
+        (asyncio.events, "new_event_loop", refuse_loop),
+    ]
+    if sys.version_info < (3, 14):
+        # There, `asyncio.get_event_loop` makes one.
+        replaced.append((asyncio.get_event_loop_policy(), "new_event_loop", refuse_loop))
     try:
-        with mock.patch.object(time, "time", lambda: now_ms / 1000), mock.patch.object(
-            time, "time_ns", lambda: now_ms * 1_000_000
-        ):
+        with ExitStack() as patches:
+            for module, name, own in replaced:
+                patches.enter_context(mock.patch.object(module, name, own))
             yield
     finally:
         root.setLevel(level)

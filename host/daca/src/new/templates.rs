@@ -51,8 +51,8 @@ const JAVASCRIPT_SDK: &[&[File]] = &[
     files!("templates/sdk/js/" => "sdk/": "package.json"),
     files!("../../" => "sdk/": "LICENSE"),
     files!("../../guest/js/src/" => "sdk/src/":
-        "actors.js" "agent.js" "check.js" "effects.js" "failures.js" "index.d.ts" "index.js" "inspect.js" "json.js"
-        "settings.js" "staging.js" "state.js" "testing.d.ts" "testing.js" "wakeups.js"
+        "actors.js" "agent.js" "check.js" "effects.js" "failures.js" "globals.d.ts" "index.d.ts" "index.js" "inspect.js"
+        "json.js" "settings.js" "staging.js" "state.js" "testing.d.ts" "testing.js" "wakeups.js"
         "host/actors.js" "host/bindings.js" "host/config.js" "host/effects.js" "host/identity.js" "host/logging.js"
         "host/pubsub.js" "host/reminders.js" "host/secrets.js" "host/state.js" "host/timers.js" "host/turn.js"
     ),
@@ -82,11 +82,11 @@ const RUST_SDK: &[&[File]] = &[
 const PYTHON_SDK: &[&[File]] = &[
     files!("../../guest/python/" => "sdk/": "LICENSE" "README.md" "pyproject.toml" "setup.py"),
     files!("../../guest/python/src/" => "sdk/src/":
-        "daca/__init__.py" "daca/_host.py" "daca/_turn.py" "daca/_wakeups.py" "daca/activation.py" "daca/actors.py"
-        "daca/agents.py" "daca/bindings.py" "daca/component.py" "daca/config.py" "daca/dapr.py" "daca/effects.py"
-        "daca/failures.py" "daca/identity.py" "daca/json.py" "daca/log.py" "daca/py.typed" "daca/pytest_plugin.py"
-        "daca/reminders.py" "daca/secrets.py" "daca/state.py" "daca/testing.py" "daca/timers.py" "daca/traces.py"
-        "daca/typed.py"
+        "daca/__init__.py" "daca/_host.py" "daca/_loop.py" "daca/_turn.py" "daca/_wakeups.py" "daca/activation.py"
+        "daca/actors.py" "daca/agents.py" "daca/bindings.py" "daca/component.py" "daca/config.py" "daca/dapr.py"
+        "daca/effects.py" "daca/failures.py" "daca/identity.py" "daca/json.py" "daca/log.py" "daca/py.typed"
+        "daca/pytest_plugin.py" "daca/reminders.py" "daca/secrets.py" "daca/state.py" "daca/testing.py"
+        "daca/timers.py" "daca/traces.py" "daca/typed.py"
         "daca/build/__init__.py" "daca/build/command.py" "daca/build/component.py" "daca/build/describe.py"
         "daca/build/entry.py" "daca/build/memory.py" "daca/build/uses.py" "daca/build/world.py"
     ),
@@ -128,9 +128,10 @@ pub(super) const LANGUAGES: &[Language] = &[
         name: "ts",
         title: "TypeScript",
         setup: &[],
-        test: "node --test agent.test.ts    # with Node 22.18 or newer",
+        test: "node --test test/agent.test.ts    # with Node 22.18 or newer",
         template: texts!("ts/":
-            "README.md" "agent.test.ts" "agent.ts" "agents.toml" "gitignore" "package.json" "tsconfig.json"
+            "README.md" "agent.ts" "agents.toml" "gitignore" "package.json" "test/agent.test.ts" "test/tsconfig.json"
+            "tsconfig.json"
         ),
         sdk: JAVASCRIPT_SDK,
         links: JAVASCRIPT_LINKS,

@@ -113,10 +113,21 @@ fn the_sdk_for_tests_of_scripts_is_whole() -> anyhow::Result<()> {
 /// A Node that does not look for the file, since it cannot read it, finds no test and says that all have passed.
 #[test]
 fn the_tests_of_scripts_are_run_by_the_name_of_their_file() -> anyhow::Result<()> {
-    for (language, file) in [("ts", "agent.test.ts"), ("js", "agent.test.js")] {
+    for (language, file) in [("ts", "test/agent.test.ts"), ("js", "agent.test.js")] {
         let package = std::fs::read_to_string(made(language)?.path().join("chat/package.json"))?;
         assert!(package.contains(&format!("\"test\": \"node --test {file}\"")), "{package}");
     }
+    Ok(())
+}
+
+/// Another version may read `tsconfig.json` differently: it has, from 5 to 7.
+#[test]
+fn the_type_checker_that_npm_installs_has_the_version_of_the_repository() -> anyhow::Result<()> {
+    let package = std::fs::read_to_string(repository("guest/js/package.json"))?;
+    let (_, rest) = package.split_once("\"typescript\": \"").context("it is pinned")?;
+    let (version, _) = rest.split_once('"').context("it ends")?;
+    let readme = std::fs::read_to_string(made("ts")?.path().join("chat/README.md"))?;
+    assert!(readme.contains(&format!(" typescript@{version} ")), "{version}: {readme}");
     Ok(())
 }
 

@@ -65,8 +65,10 @@ static daca_error publish(daca_bytes said, daca_bytes answer) {
 /* Answers a message, and keeps both. */
 static daca_reply say(daca_bytes message) {
     daca_bytes field, content, history;
-    if (!daca_json_valid(message) || !daca_json_field(message, "content", &field) || !daca_json_text(field, &content) ||
-        content.size == 0) {
+    if (message.size > 0 && !daca_json_valid(message)) {
+        return daca_invalid("the payload is not JSON, or it has half of a surrogate pair");
+    }
+    if (!daca_json_field(message, "content", &field) || !daca_json_text(field, &content) || content.size == 0) {
         return daca_invalid("the message has no content");
     }
     daca_bytes said = message_of("user", content);

@@ -70,6 +70,12 @@ int main(void) {
         IS_TRUE(say(daca_text(refused[i])).kind == DACA_REPLY_INVALID);
     }
     IS_TRUE(published == 1);
+    is(say(daca_text("{}")).value, "the message has no content");
+    is(say(daca_text("")).value, "the message has no content");
+
+    /* Half of a surrogate pair is no text, as in every language. */
+    is(say(daca_text("{\"content\":\"\\ud800\"}")).value,
+       "the payload is not JSON, or it has half of a surrogate pair");
 
     /* The newest messages are kept. */
     for (int i = 0; i < KEPT; i++) say(daca_text("{\"content\":\"again\"}"));

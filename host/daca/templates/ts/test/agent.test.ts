@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Invalid } from "@daca/sdk";
 import { TestHost } from "@daca/sdk/testing";
-import definition from "./agent.ts";
+import definition from "../agent.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
 
