@@ -4,6 +4,7 @@
 //! is returned.
 
 mod counted;
+mod soon;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -188,6 +188,28 @@ async fn what_a_type_was_refused_within_its_share_is_not_taken_by_those_beyond_t
     assert!(pool.try_acquire("A", 1).is_ok(), "the neighbour wants no more");
 }
 
+/// Those beyond their share return what they have at some time, and take it again at once.
+#[tokio::test(start_paused = true)]
+async fn a_type_within_its_share_gets_what_others_return() {
+    let pool = SharedPool::new("things", 80, &weights([1, 1, 2]));
+    let mut hog = std::iter::from_fn(|| pool.try_acquire("A", 1).ok()).collect::<Vec<_>>();
+    let mut neighbour = std::iter::from_fn(|| pool.try_acquire("B", 1).ok()).collect::<Vec<_>>();
+    let rest = std::iter::from_fn(|| pool.try_acquire("C", 1).ok()).collect::<Vec<_>>();
+    let patience = Duration::from_secs(1);
+    let began = tokio::time::Instant::now();
+    assert!(pool.acquire_soon("A", 1, patience).await.is_err());
+    assert_eq!(began.elapsed(), Duration::ZERO, "it has more than its share");
+    assert!(pool.acquire_soon("B", 1, patience).await.is_err_and(|held_back| !held_back.is_beyond));
+    assert_eq!(began.elapsed(), patience);
+
+    let mut waiting = std::pin::pin!(pool.acquire_soon("B", 1, patience));
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    hog.pop();
+    assert!(pool.try_acquire("A", 1).is_err(), "the other one waits");
+    neighbour.push(waiting.await.expect("it was returned"));
+    assert_eq!((neighbour.len(), rest.len(), hog.len()), (6, 10, 64));
+}
+
 #[test]
 fn a_type_alone_has_everything_and_is_not_held_back_by_a_share() {
     let alone = [(Arc::<str>::from("A"), 1)].into_iter().collect();

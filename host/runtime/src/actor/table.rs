@@ -24,6 +24,8 @@ use daca_model::{HostPhase, Topic, TurnKind};
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// Idle actors of each type that are deactivated with each search, if actors take much of the host's memory.
 const MAX_CROWDED_OUT: usize = 1_000;
+/// The time for which a call waits for a place among the turns in flight that is within its type's share.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often a drain checks whether turns still run.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// The characters of a refused method that an error quotes.
@@ -158,8 +160,12 @@ impl Actors {
         answer: Answer,
     ) -> Result<(), Box<RefusedCall>> {
         let begins = context.is_from_outside();
-        let (agent, in_flight) = match self.admit(actor, begins, &mut context) {
-            Ok(admitted) => admitted,
+        let agent = match self.check(actor, begins, &mut context) {
+            Ok(agent) => agent,
+            Err(error) => return Err(Box::new(RefusedCall { answer, error })),
+        };
+        let in_flight = match self.place(&actor.agent_type).await {
+            Ok(in_flight) => in_flight,
             Err(error) => return Err(Box::new(RefusedCall { answer, error })),
         };
         if begins {
@@ -175,14 +181,14 @@ impl Actors {
         self.offer(actor, agent, Job { work, context, answer, arrived, in_flight, _reserved: reserved })
     }
 
-    /// Checks a call, and acquires its permit among the host's turns in flight.
-    fn admit(
+    /// Checks a call.
+    fn check(
         &self,
         actor: &ActorAddress,
         begins: bool,
         context: &mut CallContext,
-    ) -> Result<(&Arc<AgentRuntime>, SharePermit), CallError> {
-        let Inner { agents, options, in_flight } = &*self.inner;
+    ) -> Result<&Arc<AgentRuntime>, CallError> {
+        let Inner { agents, .. } = &*self.inner;
         let Services { effects: EffectServices { deliveries, .. }, lifecycle, .. } = &*self.services;
         // Turns that are already running must be able to end: only new ones are refused.
         let refused_from = if begins { HostPhase::Draining } else { HostPhase::Stopped };
@@ -205,11 +211,18 @@ impl Actors {
                 false => CallError::EffectsBacklog(deliveries.pending()),
             });
         }
-        match in_flight.try_acquire(&actor.agent_type, 1) {
-            Ok(in_flight) => Ok((agent, in_flight)),
-            Err(held_back) if held_back.is_beyond => Err(CallError::ShareExceeded(held_back)),
-            Err(_) => Err(CallError::HostBusy(options.max_turns_in_flight)),
-        }
+        Ok(agent)
+    }
+
+    /// The permit of a call among the host's turns in flight. A type within its share waits for a moment: others have
+    /// more than theirs, and the next place is its own.
+    async fn place(&self, agent_type: &str) -> Result<SharePermit, CallError> {
+        let Inner { options, in_flight, .. } = &*self.inner;
+        let permit = in_flight.acquire_soon(agent_type, 1, PLACE_TIMEOUT).await;
+        permit.map_err(|held_back| match held_back.is_beyond {
+            true => CallError::ShareExceeded(held_back),
+            false => CallError::HostBusy(options.max_turns_in_flight),
+        })
     }
 
     fn offer(
