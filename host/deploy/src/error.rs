@@ -343,7 +343,8 @@ mod tests {
     fn the_names_of_a_component_and_of_a_script_forge_no_line() {
         let forged = "x\n2026-01-01T00:00:00Z  INFO daca: forged\u{1b}[2J";
         let long = vec![forged.to_owned(); 10_000];
-        for error in [Error::absent(&[forged]), Error::lacks_method("M", 1, &long), Error::smoke_test(forged)] {
+        for error in [Error::absent(&[forged]), Error::lacks_method("M", 1, &long), Error::smoke_test(forged)]
+        {
             for text in [&error.message, &error.help] {
                 assert!(text.lines().skip(1).all(|line| line.starts_with("  ")), "{text}");
                 assert!(!text.contains('\u{1b}') && text.len() < 10_000, "{text}");
