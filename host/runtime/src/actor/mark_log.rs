@@ -9,12 +9,11 @@
 //! forget references with the oldest marks. What such a segment has lies in the store until a later one has its number.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::ActorAddress;
-use super::marks::{Mark, Marks, SegmentReference};
+use super::marks::{self, Mark, Marks, SegmentReference};
 use super::request_hash::EventContent;
 use daca_model::backend::{self, Backend, StateWrite, StoredAs, TurnCommit};
 
@@ -37,7 +36,7 @@ pub(super) struct MarkLog {
     /// The head as it is stored.
     stored: Option<Bytes>,
     /// Oldest first.
-    segments: VecDeque<Arc<Marks>>,
+    segments: VecDeque<Marks>,
 }
 
 impl MarkLog {
@@ -66,19 +65,23 @@ impl MarkLog {
         let values = backend.read_state(actor, &keys).await?;
         let values = values.into_iter().map(|value| value.map(|value| value.value));
         // A missing one was old: another host has removed it since it wrote this head.
-        let segments = keys.iter().zip(values).map(|(key, value)| Marks::read(key, value).map(Arc::new));
+        let segments = keys.iter().zip(values).map(|(key, value)| Marks::read(key, value));
         Ok(MarkLog { head, stored, segments: segments.collect::<Result<_, _>>()? })
     }
 
     /// Returns `true` if the call with this id was handled.
     pub(super) fn has(&self, id: &str) -> bool {
-        self.head.has(id) || self.segments.iter().any(|segment| segment.has(id))
+        marks::has_call(self.last_first(), id)
     }
 
     /// Looks up an event. `None` if it was not handled, or else whether its content was the same.
     pub(super) fn event(&self, id: &str, content: EventContent) -> Option<bool> {
-        let in_segments = || self.segments.iter().rev().find_map(|segment| segment.event(id, content));
-        self.head.event(id, content).or_else(in_segments)
+        marks::find_event(self.last_first(), id, content)
+    }
+
+    /// All marks, the last one first.
+    fn last_first(&self) -> impl Iterator<Item = &Mark> {
+        self.head.last_first().chain(self.segments.iter().rev().flat_map(Marks::last_first))
     }
 
     /// Adds the mark of a call to the commit of its turn. The commit is not applied if another head is stored by then
@@ -106,7 +109,7 @@ impl MarkLog {
         let value = segment.text().into();
         commit.writes.insert(segment_key(key, reference), StateWrite::Set { value, ttl: None });
         self.head.segments.push_back(reference);
-        self.segments.push_back(Arc::new(segment));
+        self.segments.push_back(segment);
     }
 
     /// Removes the oldest segment.
@@ -119,7 +122,7 @@ impl MarkLog {
 
     /// The bytes that it takes in memory.
     pub(super) fn bytes(&self) -> u64 {
-        let marks = self.head.len() + self.segments.iter().map(|segment| segment.len()).sum::<usize>();
+        let marks = self.head.len() + self.segments.iter().map(Marks::len).sum::<usize>();
         (marks * size_of::<Mark>()) as u64
     }
 }
@@ -130,6 +133,8 @@ fn segment_key(key: &str, reference: SegmentReference) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::actor::marks::MARK_TTL;
     use crate::fake::FakeBackend;

@@ -86,21 +86,9 @@ impl Marks {
         Value::from(BASE64.encode(bytes.collect::<Vec<_>>())).to_string().into()
     }
 
-    /// Returns `true` if the call with this id was handled.
-    pub(super) fn has(&self, id: &str) -> bool {
-        let hash = hash(id);
-        self.marks.iter().any(|mark| mark.hash == hash)
-    }
-
-    /// Looks up an event. `None` if it was not handled, or else whether its content was the same.
-    pub(super) fn event(&self, id: &str, content: EventContent) -> Option<bool> {
-        // Hosts before the comparison wrote the hash of the id alone, and later ones compared bytes.
-        let old = hash(id);
-        let same = [event_hash(id, content.meaning), event_hash(id, content.bytes), old];
-        let is_of_event = |mark: &&Mark| mark.hash.get(..EVENT_ID) == old.get(..EVENT_ID);
-        // The last one: an event that was handled twice is that of its later content.
-        let mark = self.marks.iter().rev().find(is_of_event)?;
-        Some(same.contains(&mark.hash))
+    /// The marks, the last one first.
+    pub(super) fn last_first(&self) -> impl Iterator<Item = &Mark> {
+        self.marks.iter().rev()
     }
 
     /// Adds the mark of a call that is handled now, and forgets old ones.
@@ -129,6 +117,26 @@ impl Marks {
     pub(super) fn last(&self) -> u32 {
         self.marks.back().map_or(0, |mark| mark.handled)
     }
+}
+
+/// Returns `true` if one of these marks is of the call with this id.
+pub(super) fn has_call<'m>(mut marks: impl Iterator<Item = &'m Mark>, id: &str) -> bool {
+    let hash = hash(id);
+    marks.any(|mark| mark.hash == hash)
+}
+
+/// Looks up an event among marks, the last one first: an event that was handled twice is that of its later content. `None`
+/// if it was not handled, or else whether its content was the same.
+pub(super) fn find_event<'m>(
+    mut marks: impl Iterator<Item = &'m Mark>,
+    id: &str,
+    content: EventContent,
+) -> Option<bool> {
+    // Hosts before the comparison wrote the hash of the id alone, and later ones compared bytes.
+    let old = hash(id);
+    let same = [event_hash(id, content.meaning), event_hash(id, content.bytes), old];
+    let mark = marks.find(|mark| mark.hash.get(..EVENT_ID) == old.get(..EVENT_ID))?;
+    Some(same.contains(&mark.hash))
 }
 
 impl Mark {
@@ -171,6 +179,17 @@ fn event_hash(id: &str, content: RequestHash) -> [u8; 8] {
         *end = content.short();
     }
     hash
+}
+
+#[cfg(test)]
+impl Marks {
+    pub(super) fn has(&self, id: &str) -> bool {
+        has_call(self.last_first(), id)
+    }
+
+    fn event(&self, id: &str, content: EventContent) -> Option<bool> {
+        find_event(self.last_first(), id, content)
+    }
 }
 
 #[cfg(test)]

@@ -160,12 +160,8 @@ impl Actors {
         answer: Answer,
     ) -> Result<(), Box<RefusedCall>> {
         let begins = context.is_from_outside();
-        let agent = match self.check(actor, begins, &mut context) {
-            Ok(agent) => agent,
-            Err(error) => return Err(Box::new(RefusedCall { answer, error })),
-        };
-        let in_flight = match self.place(&actor.agent_type).await {
-            Ok(in_flight) => in_flight,
+        let (agent, in_flight) = match self.admit(actor, begins, &mut context).await {
+            Ok(admitted) => admitted,
             Err(error) => return Err(Box::new(RefusedCall { answer, error })),
         };
         if begins {
@@ -181,7 +177,17 @@ impl Actors {
         self.offer(actor, agent, Job { work, context, answer, arrived, in_flight, _reserved: reserved })
     }
 
-    /// Checks a call.
+    /// Checks a call, and acquires its permit among the host's turns in flight.
+    async fn admit(
+        &self,
+        actor: &ActorAddress,
+        begins: bool,
+        context: &mut CallContext,
+    ) -> Result<(&Arc<AgentRuntime>, SharePermit), CallError> {
+        let agent = self.check(actor, begins, context)?;
+        Ok((agent, self.place(&actor.agent_type).await?))
+    }
+
     fn check(
         &self,
         actor: &ActorAddress,
